@@ -1,0 +1,62 @@
+"""Fixtures for the whole suite: a real Postgres, and for each test a migrated database of its own."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.postgres import (
+    PostgresServer,
+    ServerKind,
+    TestDatabase,
+    copied_database,
+    migrated_template,
+    running_server,
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--postgres",
+        choices=[kind.value for kind in ServerKind],
+        default=ServerKind.EMBEDDED.value,
+        help="the wheel's Postgres, or the server at GATEWAY_TEST_POSTGRES_URL with the schema made by a superuser or "
+        "by a plain owner whose roles are already there",
+    )
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
+    with running_server(ServerKind(request.config.getoption("--postgres"))) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres: PostgresServer) -> Iterator[str]:
+    with migrated_template(postgres) as name:
+        yield name
+
+
+@pytest.fixture
+def database(postgres: PostgresServer, template_database: str) -> Iterator[TestDatabase]:
+    with copied_database(postgres, template_database) as copy:
+        yield copy
+
+
+@pytest.fixture
+def reachable_folder() -> Iterator[Path]:
+    """An empty folder every account can enter; pytest's `tmp_path` is closed to the one Postgres runs as for root."""
+    folder = Path(tempfile.mkdtemp(prefix="gwtest-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def data_dir(reachable_folder: Path) -> Path:
+    """A data folder for an embedded Postgres of the test's own; not there yet."""
+    return reachable_folder / "data"

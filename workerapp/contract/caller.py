@@ -1,0 +1,32 @@
+"""Who is asking: the tenant and the person a request or a message acts for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+#: Names of the message headers that carry the caller from the gateway to the worker, and through retries.
+ORGANIZATION_HEADER = "organization_id"
+USER_HEADER = "user_id"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Caller:
+    """An authenticated caller; holding one is what lets a handler touch a tenant's rows."""
+
+    organization_id: UUID
+    user_id: UUID | None = None
+    key_id: UUID | None = None
+    scopes: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def id(self) -> UUID | None:
+        """The user's id, under the name `task_launcher` looks for on `current_user`."""
+        return self.user_id
+
+    def headers(self) -> dict[str, str]:
+        """Message headers that make a worker act for the same tenant and user."""
+        headers = {ORGANIZATION_HEADER: str(self.organization_id)}
+        if self.user_id is not None:
+            headers[USER_HEADER] = str(self.user_id)
+        return headers

@@ -1,0 +1,110 @@
+-- Who may do what: policies on every tenant table, grants to the serving roles, and the look-ups that cross tenants.
+-- Row-level security is forced, so it binds the owner too; an unset organization means no rows, never all.
+
+DO $$
+DECLARE
+    tenant_table text;
+    tenant_column text;
+BEGIN
+    FOR tenant_table, tenant_column IN
+        SELECT c.relname, CASE c.relname WHEN 'organization' THEN 'id' ELSE 'organization_id' END
+        FROM pg_class c
+        WHERE c.relnamespace = 'gateway'::regnamespace AND c.relkind IN ('r', 'p')
+          AND c.relname NOT IN ('alembic_version', 'broker_message', 'broker_binding', 'chord', 'chord_part',
+                                'worker_heartbeat')
+    LOOP
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', tenant_table);
+        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', tenant_table);
+        EXECUTE format('DROP POLICY IF EXISTS tenant ON %I', tenant_table);
+        EXECUTE format(
+            'CREATE POLICY tenant ON %1$I'
+            ' USING (%2$I = (SELECT NULLIF(current_setting(''app.current_organization'', true), '''')::uuid))'
+            ' WITH CHECK (%2$I = (SELECT NULLIF(current_setting(''app.current_organization'', true), '''')::uuid))',
+            tenant_table, tenant_column);
+        EXECUTE format('DROP POLICY IF EXISTS definer ON %I', tenant_table);
+        EXECUTE format('CREATE POLICY definer ON %I TO definer USING (true) WITH CHECK (true)', tenant_table);
+    END LOOP;
+END $$;
+
+DROP POLICY IF EXISTS tail ON task_event;
+CREATE POLICY tail ON task_event FOR SELECT TO event_reader USING (true);
+
+-- ---------------------------------------------------------------- look-ups that cross tenants
+-- Finds a usable key by the hash of its secret. The hash is of 256 random bits, so an index look-up tells nothing.
+CREATE OR REPLACE FUNCTION find_api_key(p_hash bytea)
+RETURNS TABLE (id uuid, organization_id uuid, user_id uuid, scopes text[], expires_at timestamptz)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
+    SELECT id, organization_id, user_id, scopes, expires_at FROM api_key
+    WHERE secret_hash = p_hash AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+$$;
+
+CREATE OR REPLACE FUNCTION touch_api_key(p_id uuid) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
+    UPDATE api_key SET last_used_at = now()
+    WHERE id = p_id AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
+$$;
+
+-- Whether a tenant exists: the worker checks the default organization of tasks that name none.
+CREATE OR REPLACE FUNCTION organization_exists(p_id uuid) RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
+    SELECT EXISTS (SELECT FROM organization WHERE id = p_id)
+$$;
+
+-- ---------------------------------------------------------------- ownership and grants
+-- `definer` needs CREATE on the schema only for the moment a function changes hands.
+GRANT USAGE, CREATE ON SCHEMA gateway TO definer;
+DO $$
+DECLARE
+    f regprocedure;
+BEGIN
+    FOR f IN
+        SELECT oid::regprocedure FROM pg_proc
+        WHERE pronamespace = 'gateway'::regnamespace AND prosecdef AND proowner <> 'definer'::regrole
+    LOOP
+        EXECUTE format('ALTER FUNCTION %s OWNER TO definer', f);
+    END LOOP;
+END $$;
+REVOKE CREATE ON SCHEMA gateway FROM definer;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA gateway TO definer;
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA gateway TO definer;
+
+GRANT USAGE ON SCHEMA gateway TO gateway_rw, worker_rw, event_reader;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA gateway FROM PUBLIC;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA gateway TO definer;
+GRANT SELECT ON task_event TO event_reader;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON
+    app_user, idempotency_key, endpoint, test_set, test, test_configuration, webhook_endpoint
+    TO gateway_rw;
+GRANT SELECT ON organization, api_key, task_event, webhook_attempt TO gateway_rw;
+GRANT SELECT, INSERT, UPDATE ON run_group, test_run, test_result, lane, task, webhook_delivery TO gateway_rw;
+
+GRANT SELECT ON
+    organization, app_user, endpoint, test_set, test, test_configuration, webhook_endpoint, task_event
+    TO worker_rw;
+GRANT SELECT, INSERT, UPDATE ON
+    run_group, test_run, test_result, lane, task, webhook_delivery, webhook_attempt, worker_heartbeat
+    TO worker_rw;
+GRANT DELETE ON worker_heartbeat TO worker_rw;
+GRANT SELECT ON worker_heartbeat TO gateway_rw;
+
+GRANT EXECUTE ON FUNCTION
+    uuid7(), current_organization(), is_final_state(text), short_text(text, integer), task_error_message(jsonb),
+    task_event_type(text), task_event_data(task), test_run_event_data(test_run),
+    number_task_change(), number_test_run_change(), number_run_group_change(),
+    settle_run(uuid), record_results(uuid, jsonb), settle_reason(text, bigint, bigint), finish_task_of_run(test_run),
+    serving_role(), broker_publish(text, jsonb)
+    TO gateway_rw, worker_rw;
+GRANT EXECUTE ON FUNCTION find_api_key(bytea), touch_api_key(uuid) TO gateway_rw;
+GRANT EXECUTE ON FUNCTION
+    record_task_state(text, uuid, text, jsonb, jsonb, text, text, text, integer, text, text, text, text, jsonb),
+    read_task(text), forget_task(text), begin_chord(text, uuid, jsonb, jsonb), set_chord_size(text, integer),
+    return_chord_part(text, uuid, text, integer, text, jsonb), read_chord(text), read_chord_parts(text),
+    delete_chord(text), organization_exists(uuid),
+    broker_fetch(text[], integer, uuid, interval), broker_ack(bigint[], uuid),
+    broker_release(bigint[], uuid, boolean), broker_extend(bigint[], uuid, interval), broker_size(text),
+    broker_purge(text), broker_bind(text, text, text, text, text, boolean), broker_unbind(text, text, text),
+    broker_delete_queue(text), broker_bindings(text), broker_touch(text[]), broker_sweep(interval),
+    runs_in_need(interval, integer)
+    TO worker_rw;

@@ -1,0 +1,212 @@
+-- Every change of a state writes its event, in the same transaction: nobody can change one and forget the other.
+-- The trigger functions run as `definer`, because the serving roles may not write `task_event` themselves.
+
+CREATE OR REPLACE FUNCTION short_text(value text, most integer) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN length(value) > most THEN left(value, most - 1) || '…' ELSE value END
+$$;
+
+-- What an event tells of a task. Large results stay in the task's row: an event holds at most 8 kB.
+CREATE OR REPLACE FUNCTION task_event_data(t task) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = gateway, pg_temp AS $$
+    SELECT jsonb_strip_nulls(jsonb_build_object(
+        'task_id', t.id,
+        'name', t.name,
+        'status', t.state,
+        'retries', t.retries,
+        'queue', t.queue,
+        'worker', short_text(t.worker, 200),
+        'test_run_id', t.test_run_id,
+        'progress', CASE WHEN octet_length(t.progress::text) <= 1024 THEN t.progress END,
+        'result', CASE WHEN octet_length(t.result::text) <= 4096 THEN t.result END,
+        'result_omitted', CASE WHEN octet_length(t.result::text) > 4096 THEN true END,
+        'error', CASE WHEN t.error IS NOT NULL THEN jsonb_build_object(
+            'type', short_text(t.error->>'exc_type', 200),
+            'message', short_text(task_error_message(t.error), 500)) END))
+$$;
+
+-- Celery stores an exception as its type and its arguments; people read the first argument.
+CREATE OR REPLACE FUNCTION task_error_message(error jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE jsonb_typeof(error->'exc_message')
+        WHEN 'array' THEN coalesce(
+            (SELECT string_agg(part, ', ') FROM jsonb_array_elements_text(error->'exc_message') AS part), '')
+        ELSE error->>'exc_message'
+    END
+$$;
+
+CREATE OR REPLACE FUNCTION task_event_type(state text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE state
+        WHEN 'PENDING' THEN 'task.pending'
+        WHEN 'STARTED' THEN 'task.started'
+        WHEN 'RETRY' THEN 'task.retry'
+        WHEN 'SUCCESS' THEN 'task.succeeded'
+        WHEN 'FAILURE' THEN 'task.failed'
+        WHEN 'REVOKED' THEN 'task.revoked'
+        ELSE 'task.progress'
+    END
+$$;
+
+-- The number is drawn before the row is written and the event after it, so that a write which changes nothing that
+-- callers see takes no number and leaves no event.
+CREATE OR REPLACE FUNCTION number_task_change() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.state IS DISTINCT FROM OLD.state OR NEW.progress IS DISTINCT FROM OLD.progress THEN
+        NEW.seq := OLD.seq + 1;
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE OR REPLACE FUNCTION write_task_event() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
+DECLARE
+    kind text := task_event_type(NEW.state);
+BEGIN
+    IF TG_OP = 'UPDATE' AND NEW.state = OLD.state THEN
+        kind := 'task.progress';
+    END IF;
+    INSERT INTO task_event (organization_id, subject_id, seq, type, data)
+    VALUES (NEW.organization_id, NEW.id, NEW.seq, kind, task_event_data(NEW));
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE TRIGGER number_change BEFORE UPDATE ON task
+    FOR EACH ROW EXECUTE FUNCTION number_task_change();
+CREATE OR REPLACE TRIGGER write_first_event AFTER INSERT ON task
+    FOR EACH ROW EXECUTE FUNCTION write_task_event();
+CREATE OR REPLACE TRIGGER write_event AFTER UPDATE ON task
+    FOR EACH ROW WHEN (NEW.seq <> OLD.seq) EXECUTE FUNCTION write_task_event();
+
+-- ---------------------------------------------------------------- runs
+CREATE OR REPLACE FUNCTION test_run_event_data(r test_run) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT jsonb_strip_nulls(jsonb_build_object(
+        'test_run_id', r.id,
+        'test_configuration_id', r.test_configuration_id,
+        'run_group_id', r.run_group_id,
+        'task_id', r.task_id,
+        'status', r.status,
+        'counts', jsonb_build_object(
+            'total', r.planned, 'pending', r.pending, 'passed', r.passed, 'failed', r.failed,
+            'errored', r.errored, 'cancelled', r.cancelled, 'unscored', r.unscored),
+        'reason', left(r.reason, 1000)))
+$$;
+
+CREATE OR REPLACE FUNCTION number_test_run_change() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF (NEW.status, NEW.pending, NEW.passed, NEW.failed, NEW.errored, NEW.cancelled, NEW.unscored)
+        IS DISTINCT FROM
+       (OLD.status, OLD.pending, OLD.passed, OLD.failed, OLD.errored, OLD.cancelled, OLD.unscored) THEN
+        NEW.seq := NEW.seq + 1;
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE OR REPLACE FUNCTION write_test_run_event() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
+DECLARE
+    kind text := 'test_run.' || CASE NEW.status WHEN 'running' THEN 'started' ELSE NEW.status END;
+BEGIN
+    IF TG_OP = 'UPDATE' AND NEW.status = OLD.status THEN
+        kind := 'test_run.progress';
+    END IF;
+    INSERT INTO task_event (organization_id, subject_id, seq, type, data)
+    VALUES (NEW.organization_id, NEW.id::text, NEW.seq, kind, test_run_event_data(NEW));
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE TRIGGER number_change BEFORE UPDATE ON test_run
+    FOR EACH ROW EXECUTE FUNCTION number_test_run_change();
+CREATE OR REPLACE TRIGGER write_first_event AFTER INSERT ON test_run
+    FOR EACH ROW EXECUTE FUNCTION write_test_run_event();
+CREATE OR REPLACE TRIGGER write_event AFTER UPDATE ON test_run
+    FOR EACH ROW WHEN (NEW.seq <> OLD.seq) EXECUTE FUNCTION write_test_run_event();
+
+-- Finished results: one statement may finish many. They take their numbers at once, then the run's counters move,
+-- which is an event of its own. Lock the run before the results wherever both are written (see runs.sql).
+CREATE OR REPLACE FUNCTION count_finished_results() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
+DECLARE
+    change record;
+    last_seq integer;
+BEGIN
+    FOR change IN
+        SELECT n.test_run_id AS id,
+               count(*) AS finished,
+               count(*) FILTER (WHERE n.status = 'pass') AS passed,
+               count(*) FILTER (WHERE n.status = 'fail') AS failed,
+               count(*) FILTER (WHERE n.status = 'error') AS errored,
+               count(*) FILTER (WHERE n.status = 'unscored') AS unscored,
+               count(*) FILTER (WHERE n.status = 'cancelled') AS cancelled
+        FROM new_rows n JOIN old_rows o USING (test_run_id, test_id)
+        WHERE o.status = 'pending' AND n.status <> 'pending'
+        GROUP BY n.test_run_id ORDER BY n.test_run_id
+    LOOP
+        SELECT seq INTO last_seq FROM test_run WHERE id = change.id FOR NO KEY UPDATE;
+        INSERT INTO task_event (organization_id, subject_id, seq, type, data)
+        SELECT n.organization_id, n.test_run_id::text,
+               last_seq + row_number() OVER (ORDER BY n.finished_at, n.position),
+               'test_result.finished', test_result_event_data(n.test_run_id, n.test_id, n.position, n.status,
+                                                              n.latency_ms, n.attempts, n.http_status, n.error)
+        FROM new_rows n JOIN old_rows o USING (test_run_id, test_id)
+        WHERE n.test_run_id = change.id AND o.status = 'pending' AND n.status <> 'pending'
+        ORDER BY n.finished_at, n.position;
+        UPDATE test_run SET
+            seq = last_seq + change.finished,
+            pending = pending - change.finished,
+            passed = passed + change.passed,
+            failed = failed + change.failed,
+            errored = errored + change.errored,
+            unscored = unscored + change.unscored,
+            cancelled = cancelled + change.cancelled
+        WHERE id = change.id;
+    END LOOP;
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION test_result_event_data(
+    test_run_id uuid, test_id uuid, "position" integer, status text,
+    latency_ms double precision, attempts integer, http_status integer, error jsonb
+) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT jsonb_strip_nulls(jsonb_build_object(
+        'test_run_id', test_run_id, 'test_id', test_id, 'position', "position", 'status', status,
+        'latency_ms', round(latency_ms::numeric, 1), 'attempts', attempts, 'http_status', http_status,
+        'error', CASE WHEN error IS NOT NULL THEN jsonb_build_object(
+            'code', error->>'code', 'message', short_text(error->>'message', 300)) END))
+$$;
+
+CREATE OR REPLACE TRIGGER count_finished AFTER UPDATE ON test_result
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION count_finished_results();
+
+-- ---------------------------------------------------------------- run groups
+CREATE OR REPLACE FUNCTION number_run_group_change() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.status IS DISTINCT FROM OLD.status OR NEW.finished IS DISTINCT FROM OLD.finished THEN
+        NEW.seq := OLD.seq + 1;
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE OR REPLACE FUNCTION write_run_group_event() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
+BEGIN
+    INSERT INTO task_event (organization_id, subject_id, seq, type, data)
+    VALUES (NEW.organization_id, NEW.id::text, NEW.seq,
+            'run_group.' || CASE NEW.status WHEN 'running' THEN 'progress' ELSE NEW.status END,
+            jsonb_strip_nulls(jsonb_build_object(
+                'run_group_id', NEW.id, 'task_id', NEW.task_id, 'status', NEW.status,
+                'total', NEW.planned, 'finished', NEW.finished)));
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE TRIGGER number_change BEFORE UPDATE ON run_group
+    FOR EACH ROW EXECUTE FUNCTION number_run_group_change();
+CREATE OR REPLACE TRIGGER write_first_event AFTER INSERT ON run_group
+    FOR EACH ROW EXECUTE FUNCTION write_run_group_event();
+CREATE OR REPLACE TRIGGER write_event AFTER UPDATE ON run_group
+    FOR EACH ROW WHEN (NEW.seq <> OLD.seq) EXECUTE FUNCTION write_run_group_event();

@@ -1,0 +1,44 @@
+-- name: lock
+-- The run with its configuration and endpoint, locked against everybody who plans, settles or revives it.
+SELECT r.id, r.organization_id, r.planned, r.pending, r.finished_at, c.spec AS configuration, c.test_set_id,
+       e.id AS endpoint_id, e.spec AS endpoint
+FROM test_run r
+JOIN test_configuration c ON c.id = r.test_configuration_id
+JOIN endpoint e ON e.id = c.endpoint_id
+WHERE r.id = :run FOR NO KEY UPDATE OF r
+
+-- name: plan_results
+-- One pending result for each test of the set: what is planned is what is counted.
+INSERT INTO test_result (test_run_id, test_id, organization_id, position)
+SELECT :run, t.id, t.organization_id, row_number() OVER (ORDER BY t.position, t.id) - 1
+FROM test t WHERE t.test_set_id = :test_set AND t.archived_at IS NULL
+
+-- name: begin
+-- The run is planned and begins.
+UPDATE test_run SET planned = :planned, pending = :planned, status = 'running', started_at = now(), snapshot = :snapshot
+WHERE id = :run
+
+-- name: add_lane
+-- A lane, numbered after those the run already has.
+INSERT INTO lane (test_run_id, number, organization_id, concurrency, task_id)
+SELECT :run, coalesce(max(number) + 1, 0), :organization_id, :concurrency, :task_id FROM lane WHERE test_run_id = :run
+RETURNING number
+
+-- name: next_slice
+-- Moves the lane on to its next slice, if this process still holds it.
+UPDATE lane SET slice = slice + 1, leased_by = NULL, lease_until = NULL
+WHERE test_run_id = :run AND number = :number AND slice = :slice AND leased_by = :holder
+
+-- name: live_lanes
+-- Lanes somebody works on, or that were made so lately that their messages may still wait to be delivered.
+SELECT count(*) FROM lane
+WHERE test_run_id = :run AND finished_at IS NULL
+  AND (lease_until > now() OR created_at > now() - make_interval(secs => :grace))
+
+-- name: settle
+-- Settles the run if it is due; its status then, or null.
+SELECT settle_run(:run)
+
+-- name: summary
+-- What the submitted task answers when the run has ended.
+SELECT status, planned, passed, failed, errored, cancelled, unscored FROM test_run WHERE id = :run

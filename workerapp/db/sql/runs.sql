@@ -1,0 +1,138 @@
+-- Runs: settling them, and finding those that need help. Wherever a run's row and its results are both written, the run
+-- is locked first, so that lanes, cancellation and the sweeper cannot lock each other out.
+
+-- Settles a run if it is due: no planned row is pending, or it is cancelled, or past its deadline. Returns the status of
+-- a settled run and null for one that goes on. A function of rows and idempotent: whoever comes first calls it. The
+-- submitted task ends in the same transaction, so neither can be stuck without the other.
+CREATE OR REPLACE FUNCTION settle_run(p_run uuid) RETURNS text
+LANGUAGE plpgsql SET search_path = gateway, pg_temp AS $$
+DECLARE
+    run test_run;
+    outcome text;
+    why text;
+    executed bigint;
+    errors bigint;
+BEGIN
+    SELECT * INTO run FROM test_run WHERE id = p_run FOR NO KEY UPDATE;
+    IF NOT FOUND OR run.finished_at IS NOT NULL THEN
+        RETURN run.status;
+    END IF;
+    IF run.cancel_requested_at IS NOT NULL THEN
+        outcome := 'cancelled';
+        why := 'The run was cancelled.';
+        UPDATE test_result SET status = 'cancelled', leased_by = NULL, lease_until = NULL, finished_at = clock_timestamp()
+        WHERE test_run_id = p_run AND status = 'pending';
+    ELSIF run.deadline_at < clock_timestamp() THEN
+        why := 'The run did not end before its deadline.';
+        UPDATE test_result SET
+            status = 'error', leased_by = NULL, lease_until = NULL, finished_at = clock_timestamp(),
+            error = jsonb_build_object('code', 'deadline', 'message', 'The run ended before this test could be executed.')
+        WHERE test_run_id = p_run AND status = 'pending';
+    ELSIF run.planned IS NULL
+          OR EXISTS (SELECT FROM test_result WHERE test_run_id = p_run AND status = 'pending') THEN
+        RETURN NULL;
+    END IF;
+    SELECT count(*) FILTER (WHERE status <> 'cancelled'), count(*) FILTER (WHERE status = 'error')
+    INTO executed, errors FROM test_result WHERE test_run_id = p_run;
+    outcome := coalesce(outcome, CASE
+        WHEN executed = 0 OR errors = executed THEN 'failed'
+        WHEN errors = 0 THEN 'completed'
+        ELSE 'partial' END);
+    UPDATE test_run SET
+        status = outcome, reason = coalesce(reason, why, settle_reason(outcome, errors, executed)),
+        finished_at = clock_timestamp()
+    WHERE id = p_run RETURNING * INTO run;
+    PERFORM finish_task_of_run(run);
+    RETURN outcome;
+END $$;
+
+-- Writes a batch of finished tests and settles the run with the last of them. A test that has ended already keeps its
+-- result: two lanes may have executed it, but it is counted once. Returns the status of a settled run, else null.
+CREATE OR REPLACE FUNCTION record_results(p_run uuid, p_results jsonb) RETURNS text
+LANGUAGE plpgsql SET search_path = gateway, pg_temp AS $$
+DECLARE
+    left_over integer;
+BEGIN
+    PERFORM FROM test_run WHERE id = p_run FOR NO KEY UPDATE;
+    UPDATE test_result r SET
+        status = n.status, output = n.output, scores = n.scores, latency_ms = n.latency_ms, attempts = n.attempts,
+        http_status = n.http_status, error = n.error, leased_by = NULL, lease_until = NULL,
+        finished_at = clock_timestamp()
+    FROM jsonb_to_recordset(p_results) AS n(
+        test_id uuid, status text, output jsonb, scores jsonb, latency_ms double precision, attempts integer,
+        http_status integer, error jsonb)
+    WHERE r.test_run_id = p_run AND r.test_id = n.test_id AND r.status = 'pending';
+    SELECT pending INTO left_over FROM test_run WHERE id = p_run;
+    IF left_over > 0 THEN
+        RETURN NULL;
+    END IF;
+    RETURN settle_run(p_run);
+END $$;
+
+CREATE OR REPLACE FUNCTION settle_reason(outcome text, errors bigint, executed bigint) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE
+        WHEN executed = 0 THEN 'The run had no test to execute.'
+        WHEN outcome = 'failed' THEN 'None of the ' || executed || ' tests could be executed.'
+        WHEN outcome = 'partial' THEN errors || ' of ' || executed || ' tests could not be executed.'
+    END
+$$;
+
+-- Ends the submitted task with the run: SUCCESS however the tests went, REVOKED if the run was cancelled.
+CREATE OR REPLACE FUNCTION finish_task_of_run(run test_run) RETURNS void
+LANGUAGE sql SET search_path = gateway, pg_temp AS $$
+    UPDATE task SET
+        state = CASE run.status WHEN 'cancelled' THEN 'REVOKED' ELSE 'SUCCESS' END,
+        result = CASE WHEN run.status <> 'cancelled' THEN jsonb_build_object(
+            'test_run_id', run.id, 'status', run.status, 'counts', jsonb_build_object(
+                'total', run.planned, 'passed', run.passed, 'failed', run.failed, 'errored', run.errored,
+                'cancelled', run.cancelled, 'unscored', run.unscored)) END,
+        error = CASE WHEN run.status = 'cancelled' THEN jsonb_build_object(
+            'exc_type', 'TaskRevokedError', 'exc_module', 'celery.exceptions',
+            'exc_message', jsonb_build_array(run.reason)) END,
+        finished_at = clock_timestamp()
+    WHERE id = run.task_id AND NOT is_final_state(state)
+$$;
+
+-- A submitted task that ends without having planned its run takes the run with it; one that is revoked later cancels it.
+CREATE OR REPLACE FUNCTION end_run_of_task() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
+BEGIN
+    UPDATE test_run SET
+        status = CASE NEW.state WHEN 'REVOKED' THEN 'cancelled' ELSE 'failed' END,
+        reason = coalesce(reason, short_text(task_error_message(NEW.error), 1000), 'The run could not be planned.'),
+        finished_at = clock_timestamp()
+    WHERE id = NEW.test_run_id AND task_id = NEW.id AND planned IS NULL AND finished_at IS NULL;
+    IF NEW.state = 'REVOKED' THEN
+        UPDATE test_run SET cancel_requested_at = clock_timestamp()
+        WHERE id = NEW.test_run_id AND task_id = NEW.id AND finished_at IS NULL AND cancel_requested_at IS NULL;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE TRIGGER end_run AFTER UPDATE OF state ON task
+    FOR EACH ROW WHEN (NEW.test_run_id IS NOT NULL AND NEW.state IN ('FAILURE', 'REVOKED') AND OLD.state <> NEW.state)
+    EXECUTE FUNCTION end_run_of_task();
+
+-- The open runs that the sweeper should look at: due to settle (`settle`), or planned and pending with no lane at work
+-- and none waiting in the queue (`revive`). `p_grace` is how long a lane may be silent.
+CREATE OR REPLACE FUNCTION runs_in_need(p_grace interval, p_limit integer)
+RETURNS TABLE (organization_id uuid, test_run_id uuid, need text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
+    WITH open AS (
+        SELECT r.*, EXISTS (SELECT FROM test_result t WHERE t.test_run_id = r.id AND t.status = 'pending') AS has_pending
+        FROM test_run r WHERE r.finished_at IS NULL
+    )
+    SELECT organization_id, id,
+           CASE WHEN cancel_requested_at IS NOT NULL OR deadline_at < now() OR NOT has_pending THEN 'settle'
+                ELSE 'revive' END
+    FROM open
+    WHERE cancel_requested_at < now() - p_grace
+       OR deadline_at < now()
+       OR (planned IS NOT NULL AND NOT has_pending)
+       OR (planned IS NOT NULL AND has_pending AND NOT EXISTS (
+              SELECT FROM lane l WHERE l.test_run_id = open.id AND l.finished_at IS NULL
+                 AND (l.lease_until > now() - p_grace
+                      OR EXISTS (SELECT FROM broker_message m WHERE m.task_id = l.task_id))))
+    ORDER BY id LIMIT p_limit
+$$;
