@@ -1,0 +1,141 @@
+"""The definitions of endpoints, tests, configurations and metrics: what is accepted, and sentences for what is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from workerapp.contract.metrics import Metric
+from workerapp.contract.specs import ConfigurationSpec, EndpointSpec, TestSpec
+
+METRIC: TypeAdapter[Metric] = TypeAdapter(Metric)
+
+
+def endpoint(**fields: Any) -> EndpointSpec:
+    return EndpointSpec.model_validate({"name": "chat", "url": "https://api.example.com/v1/chat"} | fields)
+
+
+def problems(error: ValidationError) -> dict[str, str]:
+    return {".".join(map(str, problem["loc"])): problem["msg"] for problem in error.errors()}
+
+
+def test_endpoint_has_the_documented_defaults() -> None:
+    spec = endpoint()
+    assert (spec.method, spec.max_attempts, spec.max_response_bytes) == ("POST", 3, 1_048_576)
+    assert (spec.max_concurrency, spec.requests_per_second) == (None, None)
+
+
+def test_configuration_has_the_documented_defaults() -> None:
+    spec = ConfigurationSpec()
+    assert (spec.mode, spec.concurrency, spec.per_test_timeout, spec.metrics) == ("parallel", 10, 30.0, [])
+
+
+@pytest.mark.parametrize(
+    ("fields", "place", "sentence"),
+    [
+        ({"url": "ftp://example.com"}, "url", "must be http or https"),
+        ({"url": "http://2130706433/"}, "url", "write the address in full"),
+        ({"url": "http://a:b@example.com/"}, "url", "send credentials in a header"),
+        ({"method": "DELETE"}, "method", "'GET', 'POST', 'PUT' or 'PATCH'"),
+        ({"headers": {"Host": "a"}}, "headers", "cannot be chosen"),
+        ({"headers": {"transfer-encoding": "chunked"}}, "headers", "cannot be chosen"),
+        ({"headers": {"a b": "c"}}, "headers", "not a header name"),
+        ({"headers": {"X-Key": "s3cret\r\nX: y"}}, "headers", "a character that a header cannot hold"),
+        ({"request": {"a": ["{{ nope }}"]}}, "request", r"no variable 'nope'.*\(at /a/0\)"),
+        ({"request": [1], "method": "GET"}, "", "must be an object"),
+        ({"response": {"output": "$["}}, "response", "not a JSONPath"),
+        ({"response": {}}, "response", 'needs a path for "output"'),
+        ({"timeout": 0}, "timeout", "greater than 0"),
+        ({"timeout": float("inf")}, "timeout", "finite"),
+        ({"max_attempts": 0}, "max_attempts", "greater than or equal to 1"),
+        ({"colour": "blue"}, "colour", "not permitted"),
+    ],
+)
+def test_bad_endpoint_is_refused_with_a_sentence(fields: dict[str, Any], place: str, sentence: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        endpoint(**fields)
+    assert list(problems(caught.value)) == [place]
+    with pytest.raises(ValidationError, match=sentence):
+        endpoint(**fields)
+
+
+def test_header_values_are_not_in_messages_or_representations() -> None:
+    spec = endpoint(headers={"Authorization": "Bearer s3cret"})
+    assert "s3cret" not in repr(spec)
+    with pytest.raises(ValidationError) as caught:
+        endpoint(headers={"X-Key": "s3cret\n"})
+    assert "s3cret" not in problems(caught.value)["headers"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"input": "Why?"},
+        {"input": [{"role": "system", "content": "x"}, {"role": "user", "content": [{"type": "text", "text": "y"}]}]},
+        {"input": "Why?", "expected": ["a", 1, None], "metadata": {"a": {"b": 1}}, "assertions": [{"type": "equals"}]},
+    ],
+)
+def test_test_is_accepted(fields: dict[str, Any]) -> None:
+    TestSpec.model_validate(fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"input": 1},
+        {"input": []},
+        {"input": [{"role": "king", "content": "x"}]},
+        {"input": "x", "assertions": [{}]},
+    ],
+)
+def test_bad_test_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        TestSpec.model_validate(fields)
+
+
+@pytest.mark.parametrize("concurrency", [0, 1001, "ten"])
+def test_concurrency_out_of_range_is_refused(concurrency: Any) -> None:
+    with pytest.raises(ValidationError, match="concurrency"):
+        ConfigurationSpec(concurrency=concurrency)
+
+
+@pytest.mark.parametrize(
+    ("metric", "sentence"),
+    [
+        ({"type": "vibes"}, "'equals', 'iequals', 'contains'"),
+        ({"pattern": "x"}, "Unable to extract tag"),
+        ({"type": "regex"}, "Field required"),
+        ({"type": "regex", "pattern": "("}, "'\\(' is not a regular expression: missing \\)"),
+        ({"type": "regex", "pattern": "a" * 501}, "at most 500 are accepted"),
+        ({"type": "regex", "pattern": "(" * 499}, "too complicated"),
+        ({"type": "equals", "weight": -1}, "greater than or equal to 0"),
+        ({"type": "equals", "threshold": 2}, "less than or equal to 1"),
+        ({"type": "extract", "pattern": "x", "compare": "colour"}, "'text' or 'number'"),
+        ({"type": "contains_any", "values": []}, "at least 1 item"),
+        ({"type": "equals", "nto": True}, "not permitted"),
+    ],
+)
+def test_bad_metric_is_refused_with_a_sentence(metric: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        METRIC.validate_python(metric)
+
+
+@pytest.mark.parametrize("key", ["not", "not_"])
+def test_negation_has_two_spellings(key: str) -> None:
+    assert METRIC.validate_python({"type": "equals", key: True}).not_
+
+
+def test_specifications_survive_a_round_trip_through_json() -> None:
+    spec = ConfigurationSpec.model_validate(
+        {
+            "metrics": [
+                {"type": "extract", "pattern": "A: (.*)", "drop": ",", "not": True},
+                {"type": "contains_all", "values": ["a"]},
+            ]
+        }
+    )
+    assert ConfigurationSpec.model_validate_json(spec.model_dump_json()) == spec
+    assert ConfigurationSpec.model_validate(spec.model_dump(mode="json")) == spec

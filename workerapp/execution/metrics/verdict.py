@@ -1,0 +1,42 @@
+"""What judging an answer gives: one score a metric, and the verdict they add up to."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from workerapp.contract.states import ResultStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One metric's judgement; `score` and `passed` are None when it could not judge, and `reason` says why."""
+
+    name: str
+    type: str
+    score: float | None
+    passed: bool | None
+    threshold: float | None
+    reason: str | None
+    duration_ms: float
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Pass, fail, error or unscored; `score` is the weighted mean, `reason` that of the metric that decided."""
+
+    status: ResultStatus
+    scores: tuple[Score, ...] = ()
+    score: float | None = None
+    reason: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "status": self.status.value,
+            "score": self.score,
+            "reason": self.reason,
+            "scores": [score.as_json() for score in self.scores],
+        }

@@ -1,0 +1,245 @@
+"""The application under test, asked over HTTP: renders requests, retries, keeps to rate limits, maps responses."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from dataclasses import dataclass
+from typing import Any, NoReturn, Self
+
+import aiohttp
+from yarl import URL
+
+from workerapp.contract.json_values import as_json, as_text, storable
+from workerapp.contract.mapping import MappingFailed, compile_mapping
+from workerapp.contract.outbound import OutboundPolicy, OutboundRefused
+from workerapp.contract.reasons import ErrorCode, ErrorReason
+from workerapp.contract.specs import EndpointSpec
+from workerapp.contract.template import TemplateFailed, compile_request
+from workerapp.execution.exchange import Answer, Question
+from workerapp.execution.failures import Failure, FailureReader
+from workerapp.execution.guard import guarded_connector
+from workerapp.execution.pace import Pace, TooLate
+
+USER_AGENT = "task-status-gateway"
+_OK, _REDIRECT = 200, 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetLimits:
+    """What is not the endpoint's own to choose."""
+
+    backoff_seconds: float = 0.5
+    backoff_max_seconds: float = 8.0
+    #: An endpoint that says "Retry-After: 0" is still given a moment.
+    shortest_hold_seconds: float = 0.1
+    dns_seconds: int = 30
+    keepalive_seconds: float = 15.0
+    excerpt_length: int = 200
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far one question is, for the answer to tell when its time runs out."""
+
+    began: float
+    deadline: float
+    attempts: int = 0
+    sent: float | None = None
+    latency_ms: float | None = None
+    last: Failure | None = None
+
+
+class Target:
+    """One endpoint and its connections; asks as many questions at once as its user starts."""
+
+    def __init__(
+        self,
+        spec: EndpointSpec,
+        policy: OutboundPolicy,
+        *,
+        per_test_timeout: float = 30.0,
+        requests_per_second: float | None = None,
+        limits: TargetLimits | None = None,
+    ) -> None:
+        """`requests_per_second` is this target's share where several share the endpoint's own limit."""
+        self._spec, self._policy, self._per_test_timeout = spec, policy, per_test_timeout
+        self._limits = limits or TargetLimits()
+        self._url = URL(spec.url)
+        self._template, self._mapping = compile_request(spec.request), compile_mapping(spec.response)
+        self._failures = FailureReader(self._url, spec.headers, excerpt_length=self._limits.excerpt_length)
+        self._pace = Pace(requests_per_second or spec.requests_per_second)
+        self._refusal = _refusal(policy, spec.url)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        limits, spec = self._limits, self._spec
+        self._session = aiohttp.ClientSession(
+            connector=guarded_connector(
+                self._policy, dns_seconds=limits.dns_seconds, keepalive_seconds=limits.keepalive_seconds
+            ),
+            headers=_headers(spec.headers),
+            timeout=aiohttp.ClientTimeout(total=spec.timeout, connect=spec.connect_timeout),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def hold(self, seconds: float) -> None:
+        """Start no request for so long, as after a Retry-After that somebody else was given."""
+        self._pace.hold(seconds)
+
+    async def ask(self, question: Question) -> Answer:
+        """Ask one question; whatever goes wrong with the endpoint is in the answer, and only cancelling raises."""
+        if self._refusal is not None:
+            return Answer(error=self._refusal)
+        try:
+            request = self._template.render(question.variables())
+            url, body = self._encode(request)
+        except TemplateFailed as exc:
+            reason = f"the request template could not be rendered: {exc}"
+            return Answer(error=self._failures.of(ErrorCode.TEMPLATE_FAILED, reason).reason)
+        began = asyncio.get_running_loop().time()
+        progress = _Progress(began, began + self._per_test_timeout)
+        try:
+            async with asyncio.timeout_at(progress.deadline):
+                return await self._ask(url, body, progress)
+        except TimeoutError:
+            return self._timed_out(progress)
+
+    def _encode(self, request: Any) -> tuple[URL, bytes | None]:
+        if request is None:
+            return self._url, None
+        if self._spec.method == "GET":
+            return self._url.update_query({name: as_text(value) for name, value in request.items()}), None
+        return self._url, as_json(request).encode("utf-8", "replace")
+
+    async def _ask(self, url: URL, body: bytes | None, progress: _Progress) -> Answer:
+        while True:
+            try:
+                await self._pace.turn(progress.began, progress.deadline)
+            except TooLate as exc:
+                return self._rate_limited(progress, exc.seconds)
+            outcome = await self._request(url, body, progress)
+            if isinstance(outcome, Answer):
+                return outcome
+            progress.last = outcome
+            if outcome.hold is not None:
+                # Turned away is not tried: it costs the test its time, and nothing else.
+                progress.attempts -= 1
+                self._pace.hold(max(outcome.hold, self._limits.shortest_hold_seconds))
+                continue
+            if not await self._may_retry(outcome, progress):
+                return _failed(outcome, progress)
+
+    async def _may_retry(self, failure: Failure, progress: _Progress) -> bool:
+        """Wait before the next attempt, if there is one."""
+        if not failure.reason.retryable or progress.attempts >= self._spec.max_attempts:
+            return False
+        delay = min(self._limits.backoff_seconds * 2 ** (progress.attempts - 1), self._limits.backoff_max_seconds)
+        delay *= random.uniform(0.5, 1.5)  # noqa: S311 - jitter
+        if asyncio.get_running_loop().time() + delay >= progress.deadline:
+            return False
+        await asyncio.sleep(delay)
+        return True
+
+    async def _request(self, url: URL, body: bytes | None, progress: _Progress) -> Answer | Failure:
+        assert self._session is not None, "ask inside `async with target`"
+        loop = asyncio.get_running_loop()
+        progress.attempts += 1
+        progress.sent = loop.time()
+        try:
+            async with self._session.request(self._spec.method, url, data=body, allow_redirects=False) as response:
+                payload, complete = await self._read(response)
+        except (aiohttp.ClientError, OutboundRefused, OSError) as exc:
+            spec = self._spec
+            return self._failures.of_exception(exc, connect_timeout=spec.connect_timeout, timeout=spec.timeout)
+        finally:
+            progress.latency_ms = round((loop.time() - progress.sent) * 1000, 3)
+        if not _OK <= response.status < _REDIRECT:
+            return self._failures.of_status(response.status, response.headers, payload)
+        if not complete:
+            problem = f"with more than {self._spec.max_response_bytes} bytes"
+            return self._failures.of_body(ErrorCode.RESPONSE_TOO_LARGE, response.status, problem, b"")
+        return self._map(response.status, payload, progress)
+
+    async def _read(self, response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
+        """The body, decompressed, and whether that is all of it; what is over the limit is never in memory."""
+        content, limit = response.content, self._spec.max_response_bytes
+        payload = await content.readany()
+        if content.at_eof() and len(payload) <= limit:
+            return payload, True
+        collected = bytearray(payload)
+        while len(collected) <= limit and (chunk := await content.readany()):
+            collected += chunk
+        return bytes(collected[:limit]), len(collected) <= limit
+
+    def _map(self, status: int, payload: bytes, progress: _Progress) -> Answer | Failure:
+        read = self._failures.of_body
+        try:
+            mapped = self._mapping.apply(_decode(payload))
+            output, extra = storable(mapped.output), storable(mapped.extra)
+        except MappingFailed as exc:
+            return read(ErrorCode.OUTPUT_MISSING, status, f"but {exc}", payload)
+        except RecursionError:
+            return read(ErrorCode.RESPONSE_INVALID, status, "with JSON that is nested too deeply", payload)
+        except ValueError:
+            return read(ErrorCode.RESPONSE_NOT_JSON, status, "with a body that is not JSON", payload)
+        return Answer(
+            output=output, extra=extra, http_status=status, latency_ms=progress.latency_ms, attempts=progress.attempts
+        )
+
+    def _rate_limited(self, progress: _Progress, seconds: float) -> Answer:
+        message = f"the endpoint asks to wait {seconds:.1f} seconds more, longer than the test has time"
+        if progress.last is not None:
+            message += f"; {progress.last.reason.message}"
+        status = progress.last.http_status if progress.last else None
+        failure = self._failures.of(ErrorCode.RATE_LIMITED, message, status=status, retryable=True)
+        return _failed(failure, progress)
+
+    def _timed_out(self, progress: _Progress) -> Answer:
+        message = f"the test's {self._per_test_timeout:g} seconds were over in attempt {max(progress.attempts, 1)}"
+        if progress.last is not None:
+            message += f"; before that {progress.last.reason.message}"
+        return _failed(self._failures.of(ErrorCode.TIMEOUT, message, retryable=True), progress)
+
+
+def _failed(failure: Failure, progress: _Progress) -> Answer:
+    return Answer(
+        http_status=failure.http_status,
+        latency_ms=progress.latency_ms,
+        attempts=progress.attempts,
+        error=failure.reason,
+    )
+
+
+def _refusal(policy: OutboundPolicy, url: str) -> ErrorReason | None:
+    try:
+        policy.check_url(url)
+    except OutboundRefused as exc:
+        return ErrorReason(ErrorCode.REFUSED_URL, str(exc))
+    return None
+
+
+def _headers(own: dict[str, str]) -> dict[str, str]:
+    """The endpoint's headers, and defaults for what it does not set, in whatever case it writes the names."""
+    names = {name.lower() for name in own}
+    defaults = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": USER_AGENT}
+    return {name: value for name, value in defaults.items() if name.lower() not in names} | own
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
+def _decode(payload: bytes) -> Any:
+    return _DECODER.decode(payload.decode(json.detect_encoding(payload)))
