@@ -1,0 +1,164 @@
+"""One subject as a stream: where it is or what was missed, then what happens, to the end.
+
+The order is: subscribe, read the table, then live. What is published before the read is in the table, what is
+published after it is in the subscription, and what is in both is told by its number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from gateway.stream.envelope import EncodedEvent, encode_snapshot
+from gateway.stream.event_log import EventLog
+from gateway.stream.feed import Batch, Message, Notice, NoticeKind
+from gateway.stream.hub import End, Hub, Subscription
+from gateway.stream.settings import StreamSettings
+from workerapp.contract.caller import Caller
+from workerapp.contract.events import TERMINAL_TYPES
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Representation:
+    """A subject as it is now; `seq` and `data` were read together."""
+
+    seq: int
+    data: dict[str, Any]
+    is_terminal: bool
+
+    def ends_at(self, after: int | None) -> bool:
+        """Whether a client with this cursor has everything that will ever come: it gets 204 and no stream."""
+        return self.is_terminal and after == self.seq
+
+
+#: None when the subject is gone, or is not the caller's.
+Read: TypeAlias = Callable[[], Awaitable[Representation | None]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubjectFeed:
+    """The stream of one subject."""
+
+    hub: Hub
+    log: EventLog
+    caller: Caller
+    subject_id: str
+    read: Read
+    after: int | None
+    settings: StreamSettings
+
+    def subscribe(self) -> Subscription:
+        """Start to collect the subject's events, if they are the caller's."""
+        return self.hub.subscribe(organization_id=self.caller.organization_id, subject_id=self.subject_id)
+
+    def follow(self, subscription: Subscription) -> AsyncGenerator[Batch, None]:
+        """A snapshot or what was missed, then live, until the terminal event."""
+        return _Follower(self, subscription).batches()
+
+    @property
+    def cursor(self) -> str | None:
+        """Where the client says it is."""
+        return None if self.after is None else str(self.after)
+
+
+class _Follower:
+    """How far one stream is."""
+
+    def __init__(self, feed: SubjectFeed, subscription: Subscription) -> None:
+        self._feed = feed
+        self._subscription = subscription
+        self._last = 0  # the number of the last event given
+        self._known = 0  # the highest number known to exist
+        self._is_behind = False  # the table has, or may have, more
+        self._is_final = False  # nothing comes after `_known`
+        self._is_over = False
+
+    async def batches(self) -> AsyncGenerator[Batch, None]:
+        batch = await self._begin()
+        while True:
+            if batch is not None:
+                yield batch
+            if self._is_over:
+                return
+            batch = await self._next()
+
+    async def _begin(self) -> Batch | None:
+        now, after = await self._feed.read(), self._feed.after
+        if now is None:
+            self._is_over = True
+            return None
+        if after is None:
+            return [self._show(now)]
+        if after > now.seq:
+            return [Notice(NoticeKind.RESET, str(after)), self._show(now)]
+        self._last, self._known, self._is_final = after, now.seq, now.is_terminal
+        self._is_behind = after < now.seq
+        self._is_over = now.ends_at(after)
+        return None
+
+    async def _next(self) -> Batch | None:
+        if self._is_behind and self._subscription.end in (None, End.LAGGED):
+            return await self._replay()
+        return await self._live()
+
+    async def _replay(self) -> Batch | None:
+        # What is queued was committed before this read, so the page has it, or a later one has.
+        self._subscription.discard()
+        most = self._feed.settings.replay_page
+        page = await self._feed.log.page(self._feed.caller, self._feed.subject_id, after=self._last, most=most)
+        self._is_behind = len(page) == most
+        if page and self._continues(page):
+            return self._advance(page)
+        if not page and self._last >= self._known:
+            return None
+        return await self._reset()
+
+    async def _live(self) -> Batch | None:
+        await self._subscription.wait(self._feed.settings.keep_alive)
+        if events := self._subscription.take():
+            return self._accept(events)
+        if self._subscription.end is None:
+            return []
+        self._is_over = True
+        if self._subscription.end is End.CLOSED:
+            return None
+        return [Notice(NoticeKind(self._subscription.end), str(self._last))]
+
+    def _accept(self, events: Sequence[EncodedEvent]) -> Batch | None:
+        fresh = [event for event in events if event.seq > self._last]
+        if not fresh:
+            return None
+        if self._continues(fresh):
+            return self._advance(fresh)
+        self._known = fresh[-1].seq
+        self._is_behind = True
+        return None
+
+    async def _reset(self) -> Batch | None:
+        now = await self._feed.read()
+        if now is None:
+            self._is_over = True
+            return None
+        return [Notice(NoticeKind.RESET, str(self._last)), self._show(now)]
+
+    def _show(self, now: Representation) -> Message:
+        self._last = self._known = now.seq
+        self._is_behind = False
+        self._is_over = now.is_terminal
+        caller, subject_id = self._feed.caller, self._feed.subject_id
+        return _message(encode_snapshot(caller.organization_id, subject_id, now.seq, now.data))
+
+    def _continues(self, events: Sequence[EncodedEvent]) -> bool:
+        """Whether the events follow the last one given without a hole."""
+        return all(event.seq == number for number, event in enumerate(events, start=self._last + 1))
+
+    def _advance(self, events: Sequence[EncodedEvent]) -> Batch:
+        self._last = events[-1].seq
+        is_told = self._is_final and self._last >= self._known
+        self._is_over = is_told or any(event.event.type in TERMINAL_TYPES for event in events)
+        return [_message(event) for event in events]
+
+
+def _message(event: EncodedEvent) -> Message:
+    return Message(str(event.seq), event.body)

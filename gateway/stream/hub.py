@@ -1,0 +1,158 @@
+"""The fan-out within one process: the tail publishes each event once, every stream that may see it gets it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Self
+from uuid import UUID
+
+from gateway.stream.envelope import EncodedEvent
+from gateway.stream.settings import StreamSettings
+
+#: The tenant is part of the key: there is no way to look a subject up without it.
+Topic = tuple[UUID, str | None]
+
+
+class End(StrEnum):
+    """Why a subscription gets no more events."""
+
+    LAGGED = "lagged"
+    DRAINING = "draining"
+    CLOSED = "closed"
+
+
+class Subscription:
+    """The events one stream has still to send; leave its `with` block, or close it, and the hub forgets it."""
+
+    def __init__(self, hub: Hub, topic: Topic, settings: StreamSettings) -> None:
+        self.topic = topic
+        self.end: End | None = None
+        self._hub = hub
+        self._settings = settings
+        self._queue: list[EncodedEvent] = []
+        self._bytes = 0
+        self._waiter: asyncio.Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Get no more events; may be called again."""
+        self.finish(End.CLOSED)
+        self._hub.forget(self)
+
+    def put(self, event: EncodedEvent) -> None:
+        """Queue an event. One too many ends the subscription: nothing is skipped silently and nobody waits."""
+        if self.end is not None:
+            return
+        if self._is_full(event):
+            self.finish(End.LAGGED)
+            return
+        self._queue.append(event)
+        self._bytes += len(event.body)
+        self._wake()
+
+    def take(self) -> list[EncodedEvent]:
+        """Everything queued, in order; the queue is empty afterwards."""
+        taken, self._queue, self._bytes = self._queue, [], 0
+        return taken
+
+    def discard(self) -> None:
+        """Forget what is queued, and that there was too much of it: the caller reads the table from here on."""
+        self.take()
+        if self.end is End.LAGGED:
+            self.end = None
+
+    def finish(self, end: End) -> None:
+        """End the subscription; what is queued can still be taken when the process drains."""
+        self.end = end
+        if end is not End.DRAINING:
+            self.take()
+        self._wake()
+
+    async def wait(self, seconds: float) -> None:
+        """Return when there is something to take, at the end, or after so many seconds."""
+        if self._queue or self.end is not None:
+            return
+        # A future and a timer, no task: most streams are in here most of the time, and there are thousands.
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        timer = loop.call_later(seconds, self._wake)
+        try:
+            await self._waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+    def _is_full(self, event: EncodedEvent) -> bool:
+        if not self._queue:
+            return False
+        too_many = len(self._queue) >= self._settings.queue_events
+        return too_many or self._bytes + len(event.body) > self._settings.queue_bytes
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class Hub:
+    """Who listens to what in this process."""
+
+    def __init__(self, settings: StreamSettings | None = None) -> None:
+        self._settings = settings or StreamSettings()
+        self._subscriptions: defaultdict[Topic, set[Subscription]] = defaultdict(set)
+        self._draining = False
+        #: All events that this snapshot sees were published, and no others, whenever the tail is between two batches.
+        self.cursor: str | None = None
+
+    def __len__(self) -> int:
+        return sum(map(len, self._subscriptions.values()))
+
+    def subscribe(self, *, organization_id: UUID, subject_id: str | None = None) -> Subscription:
+        """Get the events of one subject, or of the whole organization, from now on."""
+        subscription = Subscription(self, (organization_id, subject_id), self._settings)
+        self._subscriptions[subscription.topic].add(subscription)
+        if self._draining:
+            subscription.finish(End.DRAINING)
+        return subscription
+
+    def forget(self, subscription: Subscription) -> None:
+        """Stop delivering to a subscription."""
+        members = self._subscriptions.get(subscription.topic, set())
+        members.discard(subscription)
+        if not members:
+            self._subscriptions.pop(subscription.topic, None)
+
+    def wants(self, organization_id: UUID, subject_id: str) -> bool:
+        """Whether anybody here would get such an event; if not, it need not even be encoded."""
+        return (organization_id, subject_id) in self._subscriptions or (organization_id, None) in self._subscriptions
+
+    def publish(self, events: Iterable[EncodedEvent], cursor: str | None = None) -> None:
+        """Hand events to whoever may see them; `cursor` comes with the last ones of a batch."""
+        for event in events:
+            for topic in ((event.event.organization_id, event.event.subject), (event.event.organization_id, None)):
+                for subscription in self._subscriptions.get(topic, ()):
+                    subscription.put(event)
+        if cursor is not None:
+            self.cursor = cursor
+
+    def lag(self) -> None:
+        """End every subscription as if it had lagged: some events may not have been published."""
+        self._finish(End.LAGGED)
+
+    def drain(self) -> None:
+        """End every subscription, also those to come, because the process stops."""
+        self._draining = True
+        self._finish(End.DRAINING)
+
+    def _finish(self, end: End) -> None:
+        for members in self._subscriptions.values():
+            for subscription in members:
+                if subscription.end is None:
+                    subscription.finish(end)

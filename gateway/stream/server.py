@@ -1,0 +1,58 @@
+"""The HTTP server of a process that streams: its listening socket, and a shutdown that first ends the streams."""
+
+from __future__ import annotations
+
+import socket
+
+import uvicorn
+
+from gateway.stream.hub import Hub
+from gateway.stream.settings import StreamSettings
+
+
+class PortUnavailable(Exception):
+    """Nobody can listen there; the message says why."""
+
+
+class Server(uvicorn.Server):
+    """Ends the streams itself: uvicorn waits for open responses before it tells the application to stop."""
+
+    def __init__(self, config: uvicorn.Config, hub: Hub, settings: StreamSettings | None = None) -> None:
+        super().__init__(config)
+        self._hub = hub
+        if config.timeout_graceful_shutdown is None:
+            config.timeout_graceful_shutdown = (settings or StreamSettings()).shutdown_timeout
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then the connections, then the application."""
+        self._hub.drain()
+        await super().shutdown(sockets)
+
+
+def listen(host: str, port: int, settings: StreamSettings | None = None) -> socket.socket:
+    """A listening socket whose connections end when the other side is gone; port 0 takes a free one.
+
+    Raises:
+        PortUnavailable: the address is in use, or not this machine's.
+    """
+    settings = settings or StreamSettings()
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        _prepare(listener, settings)
+        listener.bind((host, port))
+        listener.listen(settings.backlog)
+    except OSError as error:
+        listener.close()
+        raise PortUnavailable(f"Cannot listen on {host} port {port}: {error.strerror}. Choose another port.") from error
+    return listener
+
+
+def _prepare(listener: socket.socket, settings: StreamSettings) -> None:
+    """Connections inherit these options.
+
+    Without a user timeout a client that stops reading keeps its connection, and what is buffered for it, for ever.
+    """
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(settings.tcp_user_timeout * 1000))
