@@ -18,6 +18,8 @@ from tests.postgres import (
     running_server,
 )
 
+pytest_plugins = ["tests.stack.report"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(

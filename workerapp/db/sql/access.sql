@@ -102,6 +102,8 @@ GRANT EXECUTE ON FUNCTION
     read_task(text), forget_task(text), begin_chord(text, uuid, jsonb, jsonb), set_chord_size(text, integer),
     return_chord_part(text, uuid, text, integer, text, jsonb), read_chord(text), read_chord_parts(text),
     delete_chord(text), organization_exists(uuid),
+    broker_route(text, text, jsonb), broker_turn(text[], integer, uuid, interval, bigint[]),
+    broker_discard(bigint, uuid, text), broker_queue_exists(text),
     broker_fetch(text[], integer, uuid, interval), broker_ack(bigint[], uuid),
     broker_release(bigint[], uuid, boolean), broker_extend(bigint[], uuid, interval), broker_size(text),
     broker_purge(text), broker_bind(text, text, text, text, text, boolean), broker_unbind(text, text, text),

@@ -284,10 +284,11 @@ CREATE TABLE broker_message (
     task_id text,
     message jsonb NOT NULL,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
-) WITH (fillfactor = 70);
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX broker_message_ready ON broker_message (queue, organization_id, rank, visible_at, id);
 CREATE INDEX broker_message_leased ON broker_message (queue, organization_id) WHERE leased_by IS NOT NULL;
 CREATE INDEX ON broker_message (task_id) WHERE task_id IS NOT NULL;
+CREATE INDEX ON broker_message (expires_at) WHERE expires_at IS NOT NULL;
 
 CREATE TABLE broker_binding (
     exchange text NOT NULL,

@@ -8,14 +8,16 @@ SELECT set_config('app.current_organization', %(organization_id)s, false),
 WITH before AS (
     SELECT leased_by FROM lane WHERE test_run_id = %(run)s AND number = %(number)s FOR UPDATE
 ), started AS (
+    -- From `before`: the row has to be read before it is written.
     UPDATE lane SET leased_by = %(holder)s, lease_until = now() + make_interval(secs => %(lease)s)
+    FROM before
     WHERE test_run_id = %(run)s AND number = %(number)s AND slice = %(slice)s AND finished_at IS NULL
       AND (lease_until IS NULL OR lease_until < now())
-    RETURNING concurrency
+    RETURNING concurrency, before.leased_by AS before
 )
-SELECT started.concurrency, before.leased_by AS before, r.snapshot, r.finished_at IS NOT NULL AS settled,
+SELECT started.concurrency, started.before, r.snapshot, r.finished_at IS NOT NULL AS settled,
        r.cancel_requested_at IS NOT NULL AS cancelled, e.sealed_headers
-FROM started CROSS JOIN before
+FROM started
 JOIN test_run r ON r.id = %(run)s
 JOIN endpoint e ON e.id = (r.snapshot->>'endpoint_id')::uuid
 

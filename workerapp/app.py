@@ -1,0 +1,112 @@
+"""Builds the Celery apps: the worker's own, and the producer that only makes messages."""
+
+from __future__ import annotations
+
+import logging
+import pkgutil
+from typing import Any
+
+from celery import Celery, signals
+from celery.loaders.app import AppLoader
+
+import workerapp.tasks
+from workerapp import broker, capture
+from workerapp.base import inherit_tenant_headers
+from workerapp.capture import CapturedMessage
+from workerapp.contract.logs import configure_logging
+from workerapp.db.engine import WorkerDatabase
+from workerapp.serving import ServingCheck
+from workerapp.settings import WorkerSettings
+from workerapp.sweeper import SweeperStep
+
+BACKEND = "workerapp.backend:PostgresBackend"
+
+
+class Loader(AppLoader):  # type: ignore[misc]  # Celery has no types
+    """Lets `db+postgresql://` mean our result backend in this app, and in no other app of the environment."""
+
+    override_backends = {"db": BACKEND, "postgresql": BACKEND, "postgres": BACKEND}  # noqa: RUF012 - Celery's name
+
+
+class WorkerApp(Celery):  # type: ignore[misc]  # Celery has no types
+    """A Celery app that knows its settings and its database."""
+
+    settings: WorkerSettings
+    database: WorkerDatabase
+
+
+def make_app(settings: WorkerSettings) -> WorkerApp:
+    """Build the worker's app; nothing is opened before a worker starts or a task is sent."""
+    broker.register()
+    app = WorkerApp("workerapp", loader=Loader)
+    app.settings = settings
+    app.database = WorkerDatabase(settings.database)
+    app.conf.update(_configuration(settings))
+    app.steps["worker"].update({ServingCheck, SweeperStep})
+    log_like_the_gateway(settings)
+    inherit_tenant_headers()
+    return app
+
+
+def log_like_the_gateway(settings: WorkerSettings) -> None:
+    """Take logging over from Celery: its own line for a success would quote the result, which is the tenant's."""
+
+    def configure(loglevel: int | None = None, **_: Any) -> None:
+        configure_logging(loglevel or settings.worker_loglevel.upper(), settings.log_format)
+        logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
+
+    signals.setup_logging.connect(configure, weak=False, dispatch_uid="workerapp.logging")
+
+
+def _configuration(settings: WorkerSettings) -> dict[str, Any]:
+    return {
+        "broker_url": settings.broker_url,
+        "broker_transport_options": {
+            "visibility_timeout": settings.visibility_timeout,
+            "max_reads": settings.max_reads,
+            "polling_interval": settings.polling_interval,
+        },
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "result_backend": settings.result_backend_url,
+        "result_expires": None,
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "accept_content": ["json"],
+        "timezone": "UTC",
+        "enable_utc": True,
+        "task_acks_late": True,
+        "task_track_started": True,
+        "task_retry_on_worker_lost": True,
+        "task_default_queue": settings.default_queue,
+        "worker_concurrency": settings.worker_concurrency,
+        "worker_prefetch_multiplier": settings.worker_prefetch_multiplier,
+        "worker_max_tasks_per_child": settings.worker_max_tasks_per_child,
+        "worker_send_task_events": True,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "imports": tuple(f"workerapp.tasks.{module.name}" for module in pkgutil.iter_modules(workerapp.tasks.__path__)),
+    }
+
+
+class Producer:
+    """Makes the messages of a submission without sending them."""
+
+    def __init__(self, default_queue: str = "celery") -> None:
+        capture.register()
+        self._app = Celery("producer", set_as_current=False, broker=capture.URL, backend="disabled://")
+        self._app.conf.update(
+            task_serializer="json",
+            accept_content=["json"],
+            timezone="UTC",
+            enable_utc=True,
+            task_default_queue=default_queue,
+            task_publish_retry=False,
+        )
+
+    def messages(
+        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], *, headers: dict[str, str], **options: Any
+    ) -> list[CapturedMessage]:
+        """The messages that calling task `name` would publish; `options` are those of `apply_async`."""
+        with capture.capture() as captured:
+            self._app.send_task(name, args, kwargs, headers=headers, argsrepr="…", kwargsrepr="…", **options)
+        return captured

@@ -1,0 +1,100 @@
+"""Plans a run: what will be executed, and by which lanes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from psycopg.types.json import Jsonb
+from pydantic import ValidationError
+from sqlalchemy import RowMapping
+from sqlalchemy.orm import Session
+
+from workerapp.contract.specs import ConfigurationSpec, EndpointSpec
+from workerapp.db.statements import clause
+
+
+class PlanFailed(Exception):
+    """The run cannot be planned; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LanePlan:
+    """One lane to be started: `task_id` is the id its task must have."""
+
+    test_run_id: UUID
+    number: int
+    task_id: str
+
+
+def plan_run(db: Session, test_run_id: UUID, *, lane_concurrency: int) -> list[LanePlan] | None:
+    """Plan the run in the open transaction; None if it is planned or has ended already.
+
+    Raises:
+        PlanFailed: the run is gone, has no tests, or its stored definition is not valid any more.
+    """
+    run = db.execute(clause("runs", "lock"), {"run": test_run_id}).mappings().one_or_none()
+    if run is None:
+        raise PlanFailed("The run does not exist.")
+    if run["planned"] is not None or run["finished_at"] is not None:
+        return None
+    configuration = _read_configuration(run)
+    tests = {"run": test_run_id, "test_set": run["test_set_id"]}
+    planned = db.execute(clause("runs", "plan_results"), tests).rowcount  # type: ignore[attr-defined]
+    if planned == 0:
+        raise PlanFailed("The test set has no tests.")
+    snapshot = {
+        "endpoint_id": str(run["endpoint_id"]),
+        "endpoint": run["endpoint"],
+        "configuration": run["configuration"],
+    }
+    db.execute(clause("runs", "begin"), {"run": test_run_id, "planned": planned, "snapshot": Jsonb(snapshot)})
+    return add_lanes(db, run, _split(configuration, planned, lane_concurrency))
+
+
+def add_lanes(db: Session, run: RowMapping, limits: list[int]) -> list[LanePlan]:
+    """Give the run a new lane for each concurrency limit."""
+    return [_add_lane(db, run, limit) for limit in limits]
+
+
+def revive_run(db: Session, test_run_id: UUID, *, lane_concurrency: int, grace: float) -> list[LanePlan]:
+    """Give a planned run whose lanes are gone new ones; none if it has ended or somebody works on it.
+
+    A lane made less than `grace` seconds ago counts as at work.
+    """
+    run = db.execute(clause("runs", "lock"), {"run": test_run_id}).mappings().one_or_none()
+    if run is None or run["planned"] is None or run["finished_at"] is not None or run["pending"] == 0:
+        return []
+    if db.execute(clause("runs", "live_lanes"), {"run": test_run_id, "grace": grace}).scalar_one():
+        return []
+    return add_lanes(db, run, _split(_read_configuration(run), run["pending"], lane_concurrency))
+
+
+def _add_lane(db: Session, run: RowMapping, limit: int) -> LanePlan:
+    task_id = str(uuid4())
+    row: dict[str, Any] = {
+        "run": run["id"],
+        "organization_id": run["organization_id"],
+        "concurrency": limit,
+        "task_id": task_id,
+    }
+    number = db.execute(clause("runs", "add_lane"), row).scalar_one()
+    return LanePlan(test_run_id=run["id"], number=number, task_id=task_id)
+
+
+def _read_configuration(run: RowMapping) -> ConfigurationSpec:
+    try:
+        EndpointSpec.model_validate(run["endpoint"])
+        return ConfigurationSpec.model_validate(run["configuration"])
+    except ValidationError as error:
+        raise PlanFailed(f"The stored definition is not valid: {error.errors()[0]['msg']}.") from error
+
+
+def _split(configuration: ConfigurationSpec, tests: int, lane_concurrency: int) -> list[int]:
+    """Split the run's concurrency over lanes exactly; the sum of the limits is the run's limit."""
+    if configuration.mode == "sequential":
+        return [1]
+    total = min(configuration.concurrency, tests)
+    lanes = -(-total // lane_concurrency)
+    return [total // lanes + (1 if number < total % lanes else 0) for number in range(lanes)]

@@ -1,0 +1,112 @@
+"""One test, executed: the endpoint is asked, the answer judged, and the row of its result made."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from workerapp.contract.metrics import Metric
+from workerapp.contract.specs import ConfigurationSpec, EndpointSpec
+from workerapp.contract.states import ResultStatus
+from workerapp.execution.exchange import Answer, Question
+from workerapp.execution.metrics.evaluate import evaluate
+from workerapp.execution.metrics.verdict import Verdict
+from workerapp.execution.target import Target, TargetLimits
+from workerapp.settings import WorkerSettings
+
+logger = logging.getLogger(__name__)
+
+NOT_EXECUTED = {"code": "internal", "message": "The test could not be executed; the worker's log says why."}
+
+_METRICS: TypeAdapter[list[Metric]] = TypeAdapter(list[Metric])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeasedTest:
+    """A test as its row has it."""
+
+    id: UUID
+    input: Any
+    expected: Any
+    assertions: Sequence[Any]
+    metadata: Mapping[str, Any]
+
+
+class Trials:
+    """Executes tests of one run against its endpoint."""
+
+    def __init__(self, target: Target, configuration: ConfigurationSpec, test_run_id: UUID) -> None:
+        self._target = target
+        self._metrics = configuration.metrics
+        self._test_run_id = test_run_id
+
+    async def execute(self, test: LeasedTest) -> dict[str, Any]:
+        """Ask and judge; the result is a row for `record_results`, whatever went wrong."""
+        question = Question(test_id=test.id, test_run_id=self._test_run_id, input=test.input, metadata=test.metadata)
+        try:
+            answer = await self._target.ask(question)
+            if answer.error is not None:
+                return _unanswered(test, answer)
+            own = _METRICS.validate_python(test.assertions) if test.assertions else []
+            return _judged(test, answer, evaluate([*own, *self._metrics], answer.output, test.expected))
+        except Exception:
+            # One test must not take its lane along; what is wrong with it is ours to read.
+            fields = {"test_id": str(test.id), "test_run_id": str(self._test_run_id)}
+            logger.exception("test_not_executed", extra=fields)
+            return _row(test, ResultStatus.ERROR, error=NOT_EXECUTED)
+
+
+@asynccontextmanager
+async def open_trials(
+    snapshot: Mapping[str, Any], sealed_headers: bytes | None, settings: WorkerSettings, test_run_id: UUID
+) -> AsyncIterator[Trials]:
+    """Open the run's endpoint, with the secret headers that its snapshot does not hold."""
+    headers = {} if sealed_headers is None else json.loads(settings.sealer.open(sealed_headers))
+    endpoint = EndpointSpec.model_validate({**snapshot["endpoint"], "headers": headers})
+    configuration = ConfigurationSpec.model_validate(snapshot["configuration"])
+    limits = TargetLimits(
+        backoff_seconds=settings.target_backoff_seconds, backoff_max_seconds=settings.target_backoff_max_seconds
+    )
+    timeout = configuration.per_test_timeout
+    async with Target(endpoint, settings.outbound, per_test_timeout=timeout, limits=limits) as target:
+        yield Trials(target, configuration, test_run_id)
+
+
+def _unanswered(test: LeasedTest, answer: Answer) -> dict[str, Any]:
+    assert answer.error is not None
+    return _row(test, ResultStatus.ERROR, answer=answer, error=answer.error.as_json())
+
+
+def _judged(test: LeasedTest, answer: Answer, verdict: Verdict) -> dict[str, Any]:
+    error = None
+    if verdict.status is ResultStatus.ERROR:
+        error = {"code": "not_judged", "message": verdict.reason}
+    return _row(test, verdict.status, answer=answer, verdict=verdict, error=error)
+
+
+def _row(
+    test: LeasedTest,
+    status: ResultStatus,
+    *,
+    answer: Answer | None = None,
+    verdict: Verdict | None = None,
+    error: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    answered = answer is not None and answer.error is None
+    return {
+        "test_id": str(test.id),
+        "status": status.value,
+        "output": {"output": answer.output, **answer.extra} if answer is not None and answered else None,
+        "scores": None if verdict is None else verdict.as_json(),
+        "latency_ms": None if answer is None else answer.latency_ms,
+        "attempts": 0 if answer is None else answer.attempts,
+        "http_status": None if answer is None else answer.http_status,
+        "error": error,
+    }

@@ -1,0 +1,116 @@
+"""The worker's settings: those that are shared, Celery's under the names the origin gave them, and the lanes'."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from workerapp.db.settings import SettingsInvalid, SharedSettings, load_settings
+
+__all__ = ["LaneSettings", "SettingsInvalid", "SweeperSettings", "WorkerSettings", "load_worker_settings"]
+
+
+class LaneSettings(BaseModel):
+    """How lanes share a run's tests and take turns."""
+
+    model_config = ConfigDict(frozen=True)
+
+    #: How many tests one lane executes at once at most; a run with a higher limit gets more lanes.
+    concurrency: int
+    slice_seconds: float
+    #: How many seconds a lane holds itself and its tests without renewing.
+    lease: float
+    #: How many tests are leased by one statement at most.
+    batch: int
+    #: Between two writes of results.
+    record_pause: float
+    #: Between two renewals of the leases.
+    keep_pause: float
+    #: How long a lane without work waits for a change before it looks again.
+    idle_seconds: float
+    #: How many seconds a lane may be silent before it counts as dead.
+    grace: float
+
+
+class SweeperSettings(BaseModel):
+    """How often the sweeper looks, and what it takes for lost; all in seconds but the batch."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pause: float
+    grace: float
+    batch: int
+    dead_node_after: float
+
+
+class WorkerSettings(SharedSettings):
+    """Every setting of a worker, with its default."""
+
+    worker_concurrency: int = Field(default=8, ge=1, le=1000, validation_alias="CELERY_WORKER_CONCURRENCY")
+    worker_prefetch_multiplier: int = Field(
+        default=4, ge=0, le=1000, validation_alias="CELERY_WORKER_PREFETCH_MULTIPLIER"
+    )
+    worker_max_tasks_per_child: int = Field(default=1000, ge=1, validation_alias="CELERY_WORKER_MAX_TASKS_PER_CHILD")
+    worker_loglevel: str = Field(
+        default="INFO", pattern=r"(?i)^(debug|info|warning|error|critical)$", validation_alias="CELERY_WORKER_LOGLEVEL"
+    )
+    #: Read by `deploy/start-worker.sh`, which adds them to the command line.
+    worker_opts: str = Field(default="", validation_alias="CELERY_WORKER_OPTS")
+
+    #: Seconds that a message stays hidden from other workers unless its lease is renewed.
+    visibility_timeout: float = Field(default=60, ge=1)
+    #: A message that was fetched this often and never finished ends as FAILURE.
+    max_reads: int = Field(default=5, ge=1)
+    #: Seconds between two looks into the queue while no hint comes.
+    polling_interval: float = Field(default=1.0, gt=0, le=60)
+
+    lane_concurrency: int = Field(default=50, ge=1, le=1000)
+    lane_slice_seconds: float = Field(default=20, gt=0)
+    lane_lease_seconds: float = Field(default=30, ge=1)
+    lane_batch: int = Field(default=50, ge=1, le=10_000)
+    lane_record_pause: float = Field(default=0.05, ge=0)
+    lane_idle_seconds: float = Field(default=1.0, gt=0)
+    lane_grace_seconds: float = Field(default=10, ge=0)
+
+    #: Before a request is tried again: this long at first, then twice as long each time, up to the second figure.
+    target_backoff_seconds: float = Field(default=0.5, gt=0)
+    target_backoff_max_seconds: float = Field(default=8, gt=0)
+
+    sweep_pause_seconds: float = Field(default=5, gt=0)
+    sweep_batch: int = Field(default=100, ge=1)
+    dead_node_seconds: float = Field(default=300, ge=60)
+
+    @cached_property
+    def lanes(self) -> LaneSettings:
+        """What concerns lanes; leases are renewed well before they end."""
+        return LaneSettings(
+            concurrency=self.lane_concurrency,
+            slice_seconds=self.lane_slice_seconds,
+            lease=self.lane_lease_seconds,
+            batch=self.lane_batch,
+            record_pause=self.lane_record_pause,
+            keep_pause=self.lane_lease_seconds / 4,
+            idle_seconds=self.lane_idle_seconds,
+            grace=self.lane_grace_seconds,
+        )
+
+    @cached_property
+    def sweeper(self) -> SweeperSettings:
+        """What concerns the sweeper."""
+        return SweeperSettings(
+            pause=self.sweep_pause_seconds,
+            grace=self.lane_grace_seconds,
+            batch=self.sweep_batch,
+            dead_node_after=self.dead_node_seconds,
+        )
+
+
+def load_worker_settings(**values: Any) -> WorkerSettings:
+    """Read the worker's settings.
+
+    Raises:
+        SettingsInvalid: with a sentence for each setting that is missing or wrong.
+    """
+    return load_settings(WorkerSettings, **values)

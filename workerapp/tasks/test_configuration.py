@@ -1,0 +1,28 @@
+"""Executes a test configuration: plans its run and becomes the chord of the run's lanes."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from celery import shared_task
+from celery.exceptions import Ignore
+from sqlalchemy.orm import Session
+
+from workerapp.base import BaseTask, PermanentError, with_tenant_context
+from workerapp.contract import tasks
+from workerapp.execution.plan import PlanFailed, plan_run
+from workerapp.tasks.test_run import chord_of_lanes
+
+
+@shared_task(base=BaseTask, bind=True, name=tasks.EXECUTE_TEST_CONFIGURATION)
+@with_tenant_context
+def execute_test_configuration(self: BaseTask, test_configuration_id: str, test_run_id: str, db: Session) -> Any:
+    """Plan the run and replace this task by its chord, in one transaction: no run is ever half started."""
+    try:
+        lanes = plan_run(db, UUID(test_run_id), lane_concurrency=self.settings.lanes.concurrency)
+    except PlanFailed as error:
+        raise PermanentError(str(error)) from error
+    if lanes is None:
+        raise Ignore
+    return self.replace(chord_of_lanes(test_run_id, lanes))
