@@ -1,0 +1,99 @@
+"""What endpoints, test sets and configurations have in common: listed, read by id, and archived instead of deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Row, Table, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.api.answers import Out, answer
+from gateway.api.paging import PageQuery, not_found, page_limit, page_of, path_uuid, read_cursor, read_query
+from gateway.errors import Archived
+from gateway.services import services_of
+from workerapp.contract.caller import Caller
+from workerapp.db.tenant import tenant_transaction
+
+_Item = TypeVar("_Item", bound=Out)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Definition(Generic[_Item]):
+    """One kind of definition: where it is stored and how it is answered."""
+
+    table: Table
+    what: str
+    path_name: str
+    item: Callable[[Any], _Item]
+    #: What is selected besides the columns of the table.
+    extra: tuple[Any, ...] = ()
+
+    async def insert(self, connection: AsyncConnection, caller: Caller, values: Mapping[str, Any]) -> Row[Any]:
+        """Store a new one."""
+        statement = insert(self.table).values(organization_id=caller.organization_id, **values)
+        return (await connection.execute(statement.returning(*self.table.c))).one()
+
+    async def find(self, connection: AsyncConnection, caller: Caller, key: UUID) -> Row[Any]:
+        """Read one, archived or not.
+
+        Raises:
+            NotFound: there is none, or it is another organization's.
+        """
+        statement = self._select(caller).where(self.table.c.id == key)
+        row = (await connection.execute(statement)).one_or_none()
+        if row is None:
+            raise not_found(self.what, key)
+        return row
+
+    async def find_usable(self, connection: AsyncConnection, caller: Caller, key: UUID) -> Row[Any]:
+        """Read one that is to be used.
+
+        Raises:
+            NotFound: there is none, or it is another organization's.
+            Archived: it is archived.
+        """
+        row = await self.find(connection, caller, key)
+        if row.archived_at is not None:
+            raise Archived(f"The {self.what} {key} is archived and can no longer be used.")
+        return row
+
+    async def get(self, request: Request, caller: Caller) -> Response:
+        """Answer one."""
+        key = path_uuid(request, self.path_name, self.what)
+        async with tenant_transaction(services_of(request).engine, caller) as connection:
+            return answer(self.item(await self.find(connection, caller, key)))
+
+    async def list(self, request: Request, caller: Caller) -> Response:
+        """Answer those that are not archived, the newest first."""
+        services = services_of(request)
+        query = read_query(request, PageQuery)
+        limit, before = page_limit(query, services.settings), read_cursor(query, UUID)
+        statement = self._select(caller).where(self.table.c.archived_at.is_(None))
+        if before is not None:
+            statement = statement.where(self.table.c.id < before)
+        async with tenant_transaction(services.engine, caller) as connection:
+            rows = (await connection.execute(statement.order_by(self.table.c.id.desc()).limit(limit + 1))).all()
+        return answer(page_of(rows, limit, self.item, lambda row: row.id))
+
+    async def archive(self, request: Request, caller: Caller) -> Response:
+        """Archive one; nothing happens if it is archived already."""
+        key = path_uuid(request, self.path_name, self.what)
+        columns = self.table.c
+        async with tenant_transaction(services_of(request).engine, caller) as connection:
+            await self.find(connection, caller, key)
+            await connection.execute(
+                update(self.table)
+                .where(
+                    columns.id == key, columns.organization_id == caller.organization_id, columns.archived_at.is_(None)
+                )
+                .values(archived_at=func.now(), updated_at=func.now())
+            )
+        return Response(status_code=204)
+
+    def _select(self, caller: Caller) -> Any:
+        return select(*self.table.c, *self.extra).where(self.table.c.organization_id == caller.organization_id)

@@ -1,0 +1,95 @@
+"""`/v1/endpoints`: the applications under test."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.api.answers import Links, Out, Time
+from gateway.api.body import read_body
+from gateway.api.definitions import Definition
+from gateway.api.idempotency import Made, make_once
+from gateway.errors import Fault, SecretsUnavailable, UrlRefused
+from gateway.services import services_of
+from gateway.settings import GatewaySettings
+from workerapp.contract.caller import Caller
+from workerapp.contract.outbound import OutboundRefused
+from workerapp.contract.specs import EndpointSpec
+from workerapp.db import tables
+from workerapp.db.sealing import SealingUnavailable
+
+HIDDEN = "***"
+
+
+class Endpoint(Out):
+    """An endpoint as it is answered: the values of its headers are hidden."""
+
+    id: UUID
+    name: str
+    url: str
+    method: Literal["GET", "POST", "PUT", "PATCH"]
+    headers: dict[str, str]
+    request: JsonValue
+    response: dict[str, str]
+    connect_timeout: float
+    timeout: float
+    max_attempts: int
+    max_concurrency: int | None
+    requests_per_second: float | None
+    max_response_bytes: int
+    created_at: Time
+    updated_at: Time
+    archived_at: Time | None
+    links: Links
+
+
+def _endpoint(row: Any) -> Endpoint:
+    return Endpoint(
+        **row.spec,
+        id=row.id,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        archived_at=row.archived_at,
+        links={"self": f"/v1/endpoints/{row.id}"},
+    )
+
+
+DEFINITION = Definition(table=tables.endpoint, what="endpoint", path_name="endpoint_id", item=_endpoint)
+
+
+async def create_endpoint(request: Request, caller: Caller) -> Response:
+    settings = services_of(request).settings
+    spec = await read_body(request, EndpointSpec)
+    _check_url(spec, settings)
+    sealed = _seal(spec, settings)
+
+    async def work(connection: AsyncConnection) -> Made:
+        hidden = spec.model_copy(update={"headers": dict.fromkeys(spec.headers, HIDDEN)})
+        values = {"name": spec.name, "spec": hidden.model_dump(mode="json"), "sealed_headers": sealed}
+        row = await DEFINITION.insert(connection, caller, values)
+        return Made(status=201, location=f"/v1/endpoints/{row.id}", body=_endpoint(row))
+
+    return await make_once(request, caller, spec, work)
+
+
+def _check_url(spec: EndpointSpec, settings: GatewaySettings) -> None:
+    try:
+        settings.outbound.check_url(spec.url)
+    except OutboundRefused as error:
+        detail = f"{error}."
+        raise UrlRefused(f"/url: {detail}", faults=[Fault(pointer="/url", detail=detail)]) from None
+
+
+def _seal(spec: EndpointSpec, settings: GatewaySettings) -> bytes | None:
+    if not spec.headers:
+        return None
+    try:
+        return settings.sealer.seal(json.dumps(spec.headers))
+    except SealingUnavailable as error:
+        raise SecretsUnavailable(f"/headers: {error}", faults=[Fault(pointer="/headers", detail=str(error))]) from None

@@ -1,0 +1,58 @@
+"""Routes: one for each path, with an operation for each method and the scope it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from gateway.auth.authenticate import authenticate, require
+from gateway.auth.keys import Scope
+from gateway.services import services_of
+from workerapp.contract.caller import Caller
+
+#: An answer; a stream is an ASGI application of its own.
+Answer: TypeAlias = Response | ASGIApp
+Handler: TypeAlias = Callable[[Request, Caller], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A handler, and the scope a caller's key needs for it."""
+
+    scope: Scope
+    handler: Handler
+
+    async def __call__(self, request: Request) -> Answer:
+        """Find out who is asking, and answer."""
+        caller = await authenticate(request, services_of(request).keys)
+        request.state.organization_id = caller.organization_id
+        require(caller, self.scope)
+        return await self.handler(request, caller)
+
+
+def reads(handler: Handler) -> Operation:
+    return Operation(Scope.READ, handler)
+
+
+def writes(handler: Handler) -> Operation:
+    return Operation(Scope.WRITE, handler)
+
+
+def executes(handler: Handler) -> Operation:
+    return Operation(Scope.EXECUTE, handler)
+
+
+def resource(path: str, **operations: Operation) -> Route:
+    """The route of a path; operations are named by their methods in lower case."""
+
+    async def endpoint(request: Request) -> Answer:
+        method = "get" if request.method == "HEAD" else request.method.lower()
+        return await operations[method](request)
+
+    return Route(path, endpoint, methods=[method.upper() for method in operations])

@@ -1,0 +1,168 @@
+"""`/v1/tasks`: any registered task that the operator allows."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field, JsonValue
+from sqlalchemy import func, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.api.answers import In, Links, Out, Time, answer
+from gateway.api.body import read_body
+from gateway.api.idempotency import Made, make_once
+from gateway.api.paging import PageQuery, not_found, page_limit, page_of, path_text, read_cursor, read_query
+from gateway.errors import Fault, QueueNotAllowed, TaskNotAllowed, ValidationFailed
+from gateway.launcher import LaunchOptions
+from gateway.services import services_of
+from gateway.settings import GatewaySettings
+from workerapp.contract.caller import ORGANIZATION_HEADER, USER_HEADER, Caller
+from workerapp.contract.states import TaskState
+from workerapp.db import tables
+from workerapp.db.tenant import tenant_transaction
+
+WHAT = "task"
+#: The tenant comes from the key and from nowhere else.
+RESERVED = (ORGANIZATION_HEADER, USER_HEADER)
+
+
+class TaskSubmission(In):
+    """A task to be run."""
+
+    name: Annotated[str, Field(min_length=1, max_length=255)]
+    args: list[JsonValue] = Field(default_factory=list)
+    kwargs: dict[str, JsonValue] = Field(default_factory=dict)
+    queue: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+
+
+class TaskSubmitted(Out):
+    """A task that is queued."""
+
+    task_id: str
+    status: TaskState
+    links: Links
+
+
+class TaskSummary(Out):
+    """A task in a list."""
+
+    task_id: str
+    name: str | None
+    status: str
+    retries: int
+    queue: str | None
+    worker: str | None
+    test_run_id: UUID | None
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+    seq: int
+    links: Links
+
+
+class Task(TaskSummary):
+    """A task with what came of it."""
+
+    result: Any
+    error: str | None
+    error_type: str | None
+    progress: Any
+
+
+class TaskQuery(PageQuery):
+    """Which tasks."""
+
+    status: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,50}$")] | None = None
+
+
+_task = tables.task.c
+_SUMMARY = (
+    _task.id.label("task_id"),
+    _task.name,
+    _task.state.label("status"),
+    *(_task.retries, _task.queue, _task.worker, _task.test_run_id),
+    *(_task.created_at, _task.started_at, _task.finished_at, _task.seq),
+)
+_WHOLE = (
+    *_SUMMARY,
+    *(_task.result, _task.progress),
+    func.task_error_message(_task.error).label("error"),
+    _task.error["exc_type"].astext.label("error_type"),
+)
+#: Of the last one on a page: when it was made, and its id.
+_Key = tuple[AwareDatetime, Annotated[str, Field(pattern=r"^[^\x00]{1,255}$")]]
+
+
+async def submit_task(request: Request, caller: Caller) -> Response:
+    services = services_of(request)
+    asked = await read_body(request, TaskSubmission)
+    _check_allowed(asked, services.settings)
+
+    async def work(connection: AsyncConnection) -> Made:
+        task_id = await services.launcher.launch(
+            connection,
+            caller,
+            asked.name,
+            args=asked.args,
+            kwargs=asked.kwargs,
+            options=LaunchOptions(queue=asked.queue),
+        )
+        links = _links(task_id, None)
+        body = TaskSubmitted(task_id=task_id, status=TaskState.PENDING, links=links)
+        return Made(status=202, location=links["self"], body=body)
+
+    response = await make_once(request, caller, asked, work)
+    services.hints.submitted()
+    return response
+
+
+async def get_task(request: Request, caller: Caller) -> Response:
+    task_id = path_text(request, "task_id", WHAT)
+    statement = select(*_WHOLE).where(_task.organization_id == caller.organization_id, _task.id == task_id)
+    async with tenant_transaction(services_of(request).engine, caller) as connection:
+        row = (await connection.execute(statement)).mappings().one_or_none()
+    if row is None:
+        raise not_found(WHAT, task_id)
+    return answer(Task(**row, links=_links(task_id, row["test_run_id"])))
+
+
+async def list_tasks(request: Request, caller: Caller) -> Response:
+    services = services_of(request)
+    query = read_query(request, TaskQuery)
+    limit, before = page_limit(query, services.settings), read_cursor(query, _Key)
+    statement = select(*_SUMMARY).where(_task.organization_id == caller.organization_id)
+    if query.status is not None:
+        statement = statement.where(_task.state == query.status)
+    if before is not None:
+        statement = statement.where(tuple_(_task.created_at, _task.id) < tuple_(*before))
+    statement = statement.order_by(_task.created_at.desc(), _task.id.desc()).limit(limit + 1)
+    async with tenant_transaction(services.engine, caller) as connection:
+        rows = (await connection.execute(statement)).mappings().all()
+    return answer(page_of(rows, limit, _summary, lambda row: (row["created_at"], row["task_id"])))
+
+
+def _summary(row: Any) -> TaskSummary:
+    return TaskSummary(**row, links=_links(row["task_id"], row["test_run_id"]))
+
+
+def _links(task_id: str, test_run_id: UUID | None) -> Links:
+    links = {"self": f"/v1/tasks/{task_id}", "events": f"/v1/tasks/{task_id}/events"}
+    return links if test_run_id is None else links | {"test_run": f"/v1/test-runs/{test_run_id}"}
+
+
+def _check_allowed(asked: TaskSubmission, settings: GatewaySettings) -> None:
+    if not any(fnmatchcase(asked.name, pattern) for pattern in settings.task_allow):
+        detail = f"The task {asked.name!r} may not be submitted; this server allows {', '.join(settings.task_allow)}."
+        raise TaskNotAllowed(f"/name: {detail}", faults=[Fault(pointer="/name", detail=detail)])
+    queues = (settings.default_queue, *settings.task_queues)
+    if asked.queue is not None and asked.queue not in queues:
+        detail = f"The queue {asked.queue!r} may not be used; this server allows {', '.join(queues)}."
+        raise QueueNotAllowed(f"/queue: {detail}", faults=[Fault(pointer="/queue", detail=detail)])
+    for name in (name for name in RESERVED if name in asked.kwargs):
+        detail = f"The argument {name!r} is reserved; the tenant comes from the API key."
+        pointer = f"/kwargs/{name}"
+        raise ValidationFailed(f"{pointer}: {detail}", faults=[Fault(pointer=pointer, detail=detail)])

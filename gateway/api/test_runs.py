@@ -1,0 +1,172 @@
+"""`/v1/test-runs`: how far a run is, and what came of each test."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BeforeValidator, Field
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.api.answers import Links, Out, Time, answer
+from gateway.api.paging import PageQuery, Position, not_found, page_limit, page_of, path_uuid, read_cursor, read_query
+from gateway.services import services_of
+from workerapp.contract.caller import Caller
+from workerapp.contract.states import ResultStatus, RunStatus
+from workerapp.db import tables
+from workerapp.db.tenant import tenant_transaction
+
+WHAT = "test run"
+
+
+class TestRun(Out):
+    """A run as it is answered."""
+
+    __test__ = False
+
+    id: UUID
+    status: RunStatus
+    test_configuration_id: UUID
+    task_id: str
+    total: int | None
+    pending: int
+    passed: int
+    failed: int
+    errored: int
+    cancelled: int
+    unscored: int
+    pass_rate: float | None
+    reason: str | None
+    seq: int
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+    duration_seconds: float | None
+    links: Links
+
+
+class TestResult(Out):
+    """What came of one test."""
+
+    __test__ = False
+
+    test_id: UUID
+    position: int
+    status: ResultStatus
+    input: Any
+    expected: Any
+    output: Any
+    scores: Any
+    latency_ms: float | None
+    attempts: int
+    http_status: int | None
+    error: dict[str, Any] | None
+    finished_at: Time | None
+
+
+class RunQuery(PageQuery):
+    """Which runs."""
+
+    status: RunStatus | None = None
+    test_configuration_id: UUID | None = None
+
+
+def _split(value: Any) -> Any:
+    return value.split(",") if isinstance(value, str) else value
+
+
+class ResultQuery(PageQuery):
+    """Which results."""
+
+    status: Annotated[list[ResultStatus], BeforeValidator(_split), Field(min_length=1)] | None = None
+
+
+_run = tables.test_run.c
+_result = tables.test_result.c
+_COUNTS = ("pending", "passed", "failed", "errored", "cancelled", "unscored")
+_SAME = ("id", "status", "test_configuration_id", "task_id", *_COUNTS, "reason", "seq")
+_TIMES = ("created_at", "started_at", "finished_at")
+_RUN_COLUMNS = tuple(_run[name] for name in (*_SAME, *_TIMES, "planned"))
+_RESULT_COLUMNS = (
+    *(_result.test_id, _result.position, _result.status, tables.test.c.input, tables.test.c.expected),
+    *(_result.output, _result.scores, _result.latency_ms, _result.attempts, _result.http_status),
+    *(_result.error, _result.finished_at),
+)
+
+
+async def list_test_runs(request: Request, caller: Caller) -> Response:
+    services = services_of(request)
+    query = read_query(request, RunQuery)
+    limit, before = page_limit(query, services.settings), read_cursor(query, UUID)
+    statement = select(*_RUN_COLUMNS).where(_run.organization_id == caller.organization_id)
+    if query.status is not None:
+        statement = statement.where(_run.status == query.status)
+    if query.test_configuration_id is not None:
+        statement = statement.where(_run.test_configuration_id == query.test_configuration_id)
+    if before is not None:
+        statement = statement.where(_run.id < before)
+    async with tenant_transaction(services.engine, caller) as connection:
+        rows = (await connection.execute(statement.order_by(_run.id.desc()).limit(limit + 1))).all()
+    return answer(page_of(rows, limit, _test_run, lambda row: row.id))
+
+
+async def get_test_run(request: Request, caller: Caller) -> Response:
+    key = path_uuid(request, "test_run_id", WHAT)
+    async with tenant_transaction(services_of(request).engine, caller) as connection:
+        return answer(_test_run(await _find(connection, caller, key)))
+
+
+async def list_test_results(request: Request, caller: Caller) -> Response:
+    services = services_of(request)
+    key = path_uuid(request, "test_run_id", WHAT)
+    query = read_query(request, ResultQuery)
+    limit, after = page_limit(query, services.settings), read_cursor(query, Position)
+    statement = (
+        select(*_RESULT_COLUMNS)
+        .join(tables.test, tables.test.c.id == _result.test_id)
+        .where(_result.organization_id == caller.organization_id, _result.test_run_id == key)
+    )
+    if query.status is not None:
+        statement = statement.where(_result.status.in_(query.status))
+    if after is not None:
+        statement = statement.where(_result.position > after)
+    async with tenant_transaction(services.engine, caller) as connection:
+        await _find(connection, caller, key)
+        rows = (await connection.execute(statement.order_by(_result.position).limit(limit + 1))).mappings().all()
+    return answer(page_of(rows, limit, lambda row: TestResult(**row), lambda row: row["position"]))
+
+
+async def _find(connection: AsyncConnection, caller: Caller, key: UUID) -> Row[Any]:
+    statement = select(*_RUN_COLUMNS).where(_run.organization_id == caller.organization_id, _run.id == key)
+    row = (await connection.execute(statement)).one_or_none()
+    if row is None:
+        raise not_found(WHAT, key)
+    return row
+
+
+def _test_run(row: Any) -> TestRun:
+    path = f"/v1/test-runs/{row.id}"
+    judged = row.passed + row.failed + row.errored
+    return TestRun(
+        **{name: getattr(row, name) for name in (*_SAME, *_TIMES)},
+        total=row.planned,
+        pass_rate=round(row.passed / judged, 6) if judged else None,
+        duration_seconds=_duration(row.started_at, row.finished_at),
+        links={
+            "self": path,
+            "events": f"{path}/events",
+            "results": f"{path}/results",
+            "task": f"/v1/tasks/{row.task_id}",
+        },
+    )
+
+
+def _duration(started_at: datetime | None, finished_at: datetime | None) -> float | None:
+    if started_at is None:
+        return None
+    # The clocks of the two machines may differ a little.
+    return max(0.0, round(((finished_at or datetime.now(UTC)) - started_at).total_seconds(), 6))

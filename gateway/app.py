@@ -1,0 +1,147 @@
+"""Builds the gateway: settings in, ASGI application out. Nothing is opened before the server starts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from gateway.api import endpoints, events, service, tasks, test_configurations, test_runs, test_sets
+from gateway.api.routing import executes, reads, resource, writes
+from gateway.auth.keys import KeyFinder
+from gateway.database import DatabaseUnreachable, ServingRefused, make_engine
+from gateway.errors import ApiError, BadRequest, MethodNotAllowed, NotFound, problem
+from gateway.launcher import Launcher
+from gateway.middleware import BodyLimit, RequestContext, request_id
+from gateway.outbox import Hints
+from gateway.services import Services
+from gateway.settings import GatewaySettings
+from gateway.stream.event_log import EventLog
+from gateway.stream.hub import Hub
+from gateway.stream.tail import Tail
+from workerapp.app import Producer
+
+logger = logging.getLogger(__name__)
+
+State = dict[str, Any]
+Open = Callable[[Request], Awaitable[Response]]
+
+
+def routes() -> list[BaseRoute]:
+    """Every path there is."""
+    return [
+        resource("/v1/tasks", post=executes(tasks.submit_task), get=reads(tasks.list_tasks)),
+        resource("/v1/tasks/{task_id}", get=reads(tasks.get_task)),
+        resource("/v1/tasks/{task_id}/events", get=reads(events.stream_task_events)),
+        *_definition("/v1/endpoints", endpoints.DEFINITION, create=endpoints.create_endpoint),
+        *_definition("/v1/test-sets", test_sets.DEFINITION, create=test_sets.create_test_set),
+        resource("/v1/test-sets/{test_set_id}/tests", get=reads(test_sets.list_tests)),
+        *_definition(
+            "/v1/test-configurations",
+            test_configurations.DEFINITION,
+            create=test_configurations.create_test_configuration,
+        ),
+        resource(
+            "/v1/test-configurations/{test_configuration_id}/execute",
+            post=executes(test_configurations.execute_test_configuration),
+        ),
+        resource("/v1/test-runs", get=reads(test_runs.list_test_runs)),
+        resource("/v1/test-runs/{test_run_id}", get=reads(test_runs.get_test_run)),
+        resource("/v1/test-runs/{test_run_id}/results", get=reads(test_runs.list_test_results)),
+        resource("/v1/test-runs/{test_run_id}/events", get=reads(events.stream_test_run_events)),
+        _open("/", service.about),
+        _open("/healthz", service.health),
+        _open("/readyz", service.readiness),
+        _open("/openapi.yaml", service.openapi),
+    ]
+
+
+def create_app(settings: GatewaySettings) -> Starlette:
+    """Build an application; `app.state.hub` is what a server drains before it stops."""
+    hub = Hub(settings.stream)
+    app = Starlette(
+        routes=routes(),
+        middleware=[Middleware(RequestContext), Middleware(BodyLimit, limit=settings.max_body_bytes)],
+        exception_handlers={ApiError: _answer_error, HTTPException: _answer_http_error},
+        lifespan=lambda _: _lifespan(settings, hub),
+    )
+    # A path with one slash more is another path, and there is nothing at it.
+    app.router.redirect_slashes = False
+    app.state.hub = hub
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(settings: GatewaySettings, hub: Hub) -> AsyncIterator[State]:
+    engine = make_engine(settings)
+    tail = Tail(settings.database, hub, settings.stream)
+    services = Services(
+        settings=settings,
+        engine=engine,
+        keys=KeyFinder(engine, cache_seconds=settings.key_cache_seconds, cache_size=settings.key_cache_size),
+        launcher=Launcher(Producer(settings.default_queue)),
+        hints=Hints(engine),
+        hub=hub,
+        log=EventLog(engine),
+        tail=tail,
+    )
+    try:
+        await _look_for_database(services)
+        await tail.start()
+        yield {"services": services}
+    finally:
+        await tail.stop()
+        await services.hints.close()
+        await engine.dispose()
+
+
+async def _look_for_database(services: Services) -> None:
+    """Serve without a database, which may come later, but never with one that shows every tenant's rows."""
+    try:
+        await service.ping(services)
+    except ServingRefused as error:
+        logger.critical("serving_refused", extra={"reason": str(error)})
+        raise
+    except DatabaseUnreachable as error:
+        logger.error("database_unavailable", extra={"reason": str(error)})  # noqa: TRY400 - the reason says it all
+
+
+def _definition(path: str, definition: Any, create: Any) -> list[BaseRoute]:
+    return [
+        resource(path, post=writes(create), get=reads(definition.list)),
+        resource(f"{path}/{{{definition.path_name}}}", get=reads(definition.get), delete=writes(definition.archive)),
+    ]
+
+
+def _open(path: str, handler: Open) -> Route:
+    """A path that needs no key."""
+    return Route(path, handler, methods=["GET"])
+
+
+async def _answer_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return problem(error, request_id.get())
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    """Starlette's own: no such path, no such method, a request nobody can read."""
+    assert isinstance(error, HTTPException)
+    what: ApiError
+    if error.status_code == 404:  # noqa: PLR2004 - HTTP's number
+        what = NotFound(f"There is nothing at {request.url.path[:200]}; /openapi.yaml lists what there is.")
+    elif error.status_code == 405:  # noqa: PLR2004 - HTTP's number
+        allowed = (error.headers or {}).get("Allow", "")
+        what = MethodNotAllowed(
+            f"{request.method} is not possible here; this path takes {allowed}.", headers={"Allow": allowed}
+        )
+    else:
+        what = BadRequest(f"{error.detail}.")
+    return problem(what, request_id.get())

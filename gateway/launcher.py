@@ -1,0 +1,69 @@
+"""The tenant-aware launcher: the only place in the gateway that submits tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.outbox import enqueue
+from workerapp.app import Producer
+from workerapp.contract.caller import Caller
+from workerapp.contract.tasks import TEST_RUN_HEADER
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LaunchOptions:
+    """What a submission may choose besides the task's arguments; None leaves the choice to the launcher."""
+
+    task_id: str | None = None
+    test_run_id: UUID | None = None
+    queue: str | None = None
+
+
+class Launcher:
+    """Submits tasks for a caller, in the transaction of the caller's request."""
+
+    def __init__(self, producer: Producer) -> None:
+        self._producer = producer
+
+    async def task_launcher(
+        self,
+        connection: AsyncConnection,
+        task: str,
+        *args: Any,
+        current_user: Caller,
+        options: LaunchOptions | None = None,
+        **kwargs: Any,
+    ) -> str:
+        """Submit `task` with these arguments, for the tenant and user of `current_user`; returns the task's id."""
+        return await self.launch(connection, current_user, task, args=args, kwargs=kwargs, options=options)
+
+    async def launch(
+        self,
+        connection: AsyncConnection,
+        caller: Caller,
+        task: str,
+        *,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        options: LaunchOptions | None = None,
+    ) -> str:
+        """Submit `task` for the caller; returns the task's id.
+
+        The task's row, in state PENDING, and its message appear when the transaction of `connection` commits. It must
+        already act for the caller's tenant (`tenant_transaction`).
+        """
+        options = options or LaunchOptions()
+        headers = caller.headers()
+        if options.test_run_id is not None:
+            headers[TEST_RUN_HEADER] = str(options.test_run_id)
+        task_id = options.task_id or str(uuid4())
+        publishing: dict[str, Any] = {"task_id": task_id, "headers": headers}
+        if options.queue is not None:
+            publishing["queue"] = options.queue
+        await enqueue(connection, self._producer.messages(task, tuple(args), dict(kwargs), **publishing))
+        return task_id

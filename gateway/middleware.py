@@ -1,0 +1,120 @@
+"""What surrounds every request: an id, a line in the access log, a limit to its body, an answer if all else fails."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from contextvars import ContextVar
+from typing import Any
+from uuid import uuid4
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.errors import BodyTooLarge, InternalError, as_api_error, problem
+
+REQUEST_ID_HEADER = "x-request-id"
+CLIENT_CLOSED = 499
+
+_ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
+
+access_log = logging.getLogger("gateway.access")
+logger = logging.getLogger(__name__)
+
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+
+
+class RequestContext:
+    """Names the request, logs it when it ends, and answers for exceptions nobody else has answered for."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, send)
+        token = request_id.set(exchange.id)
+        try:
+            await self._app(scope, receive, exchange.send)
+        except ClientDisconnect:
+            exchange.status = CLIENT_CLOSED
+        except Exception as error:  # noqa: BLE001 - it is answered and logged
+            await exchange.fail(error, scope, receive)
+        finally:
+            exchange.log()
+            request_id.reset(token)
+
+
+class _Exchange:
+    """One request and how far its answer is."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope = scope
+        self._send = send
+        self._began = time.monotonic()
+        self.status = 0
+        given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        self.id = given if _ACCEPTABLE_ID.fullmatch(given) else uuid4().hex
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            MutableHeaders(scope=message)[REQUEST_ID_HEADER] = self.id
+        await self._send(message)
+
+    async def fail(self, error: Exception, scope: Scope, receive: Receive) -> None:
+        answer = as_api_error(error)
+        if answer is None:
+            logger.error("request_failed", exc_info=error, extra={"request_id": self.id, "path": scope["path"]})
+            answer = InternalError()
+        elif answer is not error:
+            logger.warning("database_unavailable", extra={"request_id": self.id, "reason": str(error)})
+        if self.status:
+            # The answer has begun; breaking the connection is the only way left to say that it is not whole.
+            raise error
+        await problem(answer, self.id)(scope, receive, self.send)
+
+    def log(self) -> None:
+        fields: dict[str, Any] = {
+            "request_id": self.id,
+            "method": self._scope["method"],
+            "path": self._scope["path"],
+            "status": self.status,
+            "milliseconds": round((time.monotonic() - self._began) * 1000, 1),
+        }
+        organization_id = self._scope.get("state", {}).get("organization_id")
+        access_log.info("request", extra=fields | {"organization_id": organization_id and str(organization_id)})
+
+
+class BodyLimit:
+    """Refuses bodies over the limit, before they are read where their length is declared."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isdecimal() and int(declared) > self._limit:
+            raise self._refusal()
+        received = 0
+
+        async def limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._limit:
+                raise self._refusal()
+            return message
+
+        await self._app(scope, limited, send)
+
+    def _refusal(self) -> BodyTooLarge:
+        return BodyTooLarge(f"The body is larger than {self._limit} bytes, which is this server's limit.")

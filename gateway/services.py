@@ -1,0 +1,36 @@
+"""What handlers work with: made once when the server starts, found through the request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.requests import Request
+
+from gateway.auth.keys import KeyFinder
+from gateway.launcher import Launcher
+from gateway.outbox import Hints
+from gateway.settings import GatewaySettings
+from gateway.stream.event_log import EventLog
+from gateway.stream.hub import Hub
+from gateway.stream.tail import Tail
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Services:
+    """The parts of a running gateway."""
+
+    settings: GatewaySettings
+    engine: AsyncEngine
+    keys: KeyFinder
+    launcher: Launcher
+    hints: Hints
+    hub: Hub
+    log: EventLog
+    tail: Tail
+
+
+def services_of(request: Request) -> Services:
+    """The parts of the gateway that got the request."""
+    return cast("Services", request.state.services)

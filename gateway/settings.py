@@ -1,0 +1,60 @@
+"""The gateway's settings: those that are shared, and the limits of what callers may ask for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from gateway.stream.settings import StreamSettings
+from workerapp.contract.tasks import CALLABLE_BY_NAME
+from workerapp.db.settings import SettingsInvalid, SharedSettings, Words, load_settings
+
+__all__ = ["GatewaySettings", "SettingsInvalid", "load_gateway_settings"]
+
+DAY = 86_400
+
+
+class GatewaySettings(SharedSettings):
+    """Every setting of a gateway, with its default."""
+
+    model_config = SettingsConfigDict(env_nested_delimiter="__")
+
+    #: Names, or patterns such as `reports.*`, that `POST /v1/tasks` accepts.
+    task_allow: Words = CALLABLE_BY_NAME
+    #: Queues that `POST /v1/tasks` accepts besides the default one.
+    task_queues: Words = ()
+    run_deadline_seconds: float = Field(default=DAY, gt=0)
+
+    max_body_bytes: int = Field(default=10 * 1024 * 1024, ge=1024)
+    max_tests_per_request: int = Field(default=10_000, ge=1)
+    page_size: int = Field(default=50, ge=1)
+    max_page_size: int = Field(default=500, ge=1)
+
+    idempotency_ttl_seconds: float = Field(default=DAY, gt=0)
+    #: How long a request waits for another one with the same key.
+    idempotency_wait_seconds: float = Field(default=10, gt=0)
+
+    #: A revoked key is good for this long at most.
+    key_cache_seconds: float = Field(default=5, ge=0)
+    key_cache_size: int = Field(default=10_000, ge=1)
+
+    pool_size: int = Field(default=10, ge=1)
+    pool_overflow: int = Field(default=10, ge=0)
+    #: How long a request waits for a connection to become free.
+    pool_timeout_seconds: float = Field(default=5, gt=0)
+    connect_timeout_seconds: float = Field(default=5, gt=0)
+    statement_timeout_seconds: float = Field(default=30, gt=0)
+
+    #: Each of its fields by itself: `GATEWAY_STREAM__KEEP_ALIVE`, …
+    stream: StreamSettings = StreamSettings()
+
+
+def load_gateway_settings(**values: Any) -> GatewaySettings:
+    """Read the gateway's settings.
+
+    Raises:
+        SettingsInvalid: with a sentence for each setting that is missing or wrong.
+    """
+    return load_settings(GatewaySettings, **values)

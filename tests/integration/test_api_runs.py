@@ -1,0 +1,103 @@
+"""Runs over REST: executing a configuration, and reading what came of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from tests.definitions import add_configuration
+from tests.postgres import TestDatabase
+from tests.records import PlannedRun, act_for, connect, plan
+from tests.rest import Tenant
+
+RESULTS = ("pass", "pass", "fail", "error", "unscored", "pending")
+
+
+@pytest.fixture
+def run(database: TestDatabase, tenant: Tenant) -> PlannedRun:
+    """A run of six tests, five of which have ended."""
+    with connect(database.admin_url) as admin:
+        planned = plan(admin, tenant.organization_id, len(RESULTS))
+        act_for(admin, tenant.organization_id)
+        for test_id, status in zip(planned.test_ids, RESULTS, strict=True):
+            admin.execute(
+                "UPDATE test_result SET status = %s, finished_at = now(), latency_ms = 12.5, attempts = 1,"
+                " output = '{\"output\": \"x\"}' WHERE test_run_id = %s AND test_id = %s AND %s <> 'pending'",
+                (status, planned.id, test_id, status),
+            )
+    return planned
+
+
+async def test_executing_makes_a_queued_run_and_its_task_with_its_message(
+    api: httpx.AsyncClient, database: TestDatabase
+) -> None:
+    made = await add_configuration(api)
+    response = await api.post(f"/v1/test-configurations/{made.configuration_id}/execute")
+    submitted = response.json()
+    assert (response.status_code, submitted["status"]) == (202, "queued")
+    run = (await api.get(response.headers["location"])).json()
+    assert (run["id"], run["task_id"]) == (submitted["test_run_id"], submitted["task_id"])
+    assert (run["status"], run["total"], run["pass_rate"]) == ("queued", None, None)
+    task = (await api.get(run["links"]["task"])).json()
+    assert (task["name"], task["status"]) == ("execute_test_configuration", "PENDING")
+    assert task["links"]["test_run"] == run["links"]["self"]
+    with connect(database.admin_url) as admin:
+        row = admin.execute("SELECT message->'headers', deadline_at FROM broker_message, test_run").fetchone()
+    assert row is not None
+    headers, deadline_at = row
+    assert (headers["id"], headers["test_run_id"]) == (run["task_id"], run["id"])
+    assert timedelta(hours=23) < deadline_at - datetime.now(UTC) <= timedelta(hours=24)
+
+
+async def test_an_empty_object_may_be_sent_and_nothing_else(api: httpx.AsyncClient) -> None:
+    made = await add_configuration(api)
+    path = f"/v1/test-configurations/{made.configuration_id}/execute"
+    assert (await api.post(path, json={})).status_code == 202
+    assert (await api.post(path, json={"fast": True})).json()["code"] == "validation_failed"
+
+
+async def test_counts_and_the_pass_rate_are_answered(api: httpx.AsyncClient, run: PlannedRun) -> None:
+    body = (await api.get(f"/v1/test-runs/{run.id}")).json()
+    counts = {name: body[name] for name in ("total", "pending", "passed", "failed", "errored", "cancelled", "unscored")}
+    assert counts == {
+        "total": 6,
+        "pending": 1,
+        "passed": 2,
+        "failed": 1,
+        "errored": 1,
+        "cancelled": 0,
+        "unscored": 1,
+    }
+    assert body["pass_rate"] == 0.5
+    assert body["finished_at"] is None
+
+
+async def test_results_come_in_the_order_of_the_tests(api: httpx.AsyncClient, run: PlannedRun) -> None:
+    first = (await api.get(f"/v1/test-runs/{run.id}/results?limit=4")).json()
+    second = (await api.get(f"/v1/test-runs/{run.id}/results", params={"cursor": first["next_cursor"]})).json()
+    results = first["items"] + second["items"]
+    assert [result["status"] for result in results] == list(RESULTS)
+    assert [result["input"] for result in results] == [f"question {number}" for number in range(6)]
+    assert results[0]["latency_ms"] == 12.5
+    assert second["next_cursor"] is None
+
+
+async def test_results_can_be_filtered_by_several_statuses(api: httpx.AsyncClient, run: PlannedRun) -> None:
+    page = (await api.get(f"/v1/test-runs/{run.id}/results?status=fail,error")).json()
+    assert [result["position"] for result in page["items"]] == [2, 3]
+
+
+async def test_runs_can_be_filtered_by_status_and_configuration(api: httpx.AsyncClient, run: PlannedRun) -> None:
+    made = await add_configuration(api)
+    queued = (await api.post(f"/v1/test-configurations/{made.configuration_id}/execute")).json()["test_run_id"]
+    everything = [item["id"] for item in (await api.get("/v1/test-runs")).json()["items"]]
+    assert set(everything) == {queued, str(run.id)}
+    assert await _ids(api, status="queued") == [queued]
+    assert await _ids(api, test_configuration_id=made.configuration_id) == [queued]
+    assert await _ids(api, status="failed") == []
+
+
+async def _ids(api: httpx.AsyncClient, **query: str) -> list[str]:
+    return [item["id"] for item in (await api.get("/v1/test-runs", params=query)).json()["items"]]

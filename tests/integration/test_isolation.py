@@ -1,0 +1,196 @@
+"""Tenants do not see each other: over REST on every route, and in the database on every table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import psycopg
+import pytest
+from starlette.routing import Route
+
+from gateway.app import routes
+from tests.definitions import TEST_SET, Configured, add_configuration
+from tests.postgres import TestDatabase
+from tests.rest import Gateway, add_tenant
+
+#: Tables of no tenant: nobody but their functions may touch them, or they say nothing about tenants.
+TABLES_WITHOUT_TENANT = {
+    "alembic_version",
+    "broker_binding",
+    "broker_message",
+    "chord",
+    "chord_part",
+    "worker_heartbeat",
+}
+#: Paths without an id, which answer only what is the caller's own; see the test of lists.
+LISTS = {"/v1/tasks", "/v1/endpoints", "/v1/test-sets", "/v1/test-configurations", "/v1/test-runs"}
+OPEN = {"/", "/healthz", "/readyz", "/openapi.yaml"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owned:
+    """One of everything, of one organization."""
+
+    definitions: Configured
+    run_id: str
+    task_id: str
+
+    def ids(self) -> dict[str, str]:
+        """By the names of path parameters."""
+        return {
+            "endpoint_id": self.definitions.endpoint_id,
+            "test_set_id": self.definitions.test_set_id,
+            "test_configuration_id": self.definitions.configuration_id,
+            "test_run_id": self.run_id,
+            "task_id": self.task_id,
+        }
+
+
+async def owned(client: httpx.AsyncClient) -> Owned:
+    definitions = await add_configuration(client)
+    run = (await client.post(f"/v1/test-configurations/{definitions.configuration_id}/execute")).json()
+    task = (await client.post("/v1/tasks", json={"name": "echo"})).json()
+    return Owned(definitions=definitions, run_id=run["test_run_id"], task_id=task["task_id"])
+
+
+def operations() -> list[tuple[str, str]]:
+    return sorted(
+        (method, route.path)
+        for route in routes()
+        if isinstance(route, Route) and "{" in route.path
+        for method in (route.methods or set()) - {"HEAD"}
+    )
+
+
+def bodiless(response: httpx.Response) -> dict[str, Any]:
+    """The problem without what differs between any two requests."""
+    return {name: value for name, value in response.json().items() if name not in ("request_id", "detail")}
+
+
+def test_every_path_is_an_open_one_a_list_or_has_an_id() -> None:
+    plain = {route.path for route in routes() if isinstance(route, Route) and "{" not in route.path}
+    assert plain == LISTS | OPEN
+
+
+@pytest.mark.parametrize(("method", "path"), operations())
+async def test_another_tenants_id_is_answered_like_one_that_does_not_exist(
+    served: Gateway, database: TestDatabase, api: httpx.AsyncClient, method: str, path: str
+) -> None:
+    ids = (await owned(api)).ids()
+    async with served.client(add_tenant(database)) as stranger:
+        foreign = await stranger.request(method, path.format(**ids))
+        unknown = await stranger.request(method, path.format(**{name: str(uuid4()) for name in ids}))
+    assert (foreign.status_code, unknown.status_code) == (404, 404)
+    assert bodiless(foreign) == bodiless(unknown)
+    owner = await api.request("GET", path.removesuffix("/execute").removesuffix("/events").format(**ids))
+    assert owner.status_code == 200
+    assert owner.json().get("archived_at") is None
+
+
+async def test_lists_hold_only_what_is_the_callers_own(
+    served: Gateway, database: TestDatabase, api: httpx.AsyncClient
+) -> None:
+    mine = await owned(api)
+    async with served.client(add_tenant(database)) as stranger:
+        for path in sorted(LISTS):
+            assert (await stranger.get(path)).json()["items"] == [], path
+            assert (await api.get(path)).json()["items"] != [], path
+        filtered = await stranger.get(
+            "/v1/test-runs", params={"test_configuration_id": mine.definitions.configuration_id}
+        )
+    assert filtered.json()["items"] == []
+
+
+@pytest.mark.parametrize("field", ["endpoint_id", "test_set_id"])
+async def test_a_configuration_cannot_refer_to_another_tenants_definitions(
+    served: Gateway, database: TestDatabase, api: httpx.AsyncClient, field: str
+) -> None:
+    theirs = (await owned(api)).ids()
+    async with served.client(add_tenant(database)) as stranger:
+        own = (await owned(stranger)).ids()
+        body = {"name": "x", "endpoint_id": own["endpoint_id"], "test_set_id": own["test_set_id"]}
+        response = await stranger.post("/v1/test-configurations", json=body | {field: theirs[field]})
+        assert response.status_code == 404
+
+
+async def test_two_tenants_may_use_the_same_idempotency_key(
+    served: Gateway, database: TestDatabase, api: httpx.AsyncClient
+) -> None:
+    headers = {"Idempotency-Key": "one"}
+    async with served.client(add_tenant(database)) as stranger:
+        first = await api.post("/v1/test-sets", json=TEST_SET, headers=headers)
+        second = await stranger.post("/v1/test-sets", json=TEST_SET, headers=headers)
+    assert second.status_code == 201
+    assert "idempotent-replayed" not in second.headers
+    assert first.json()["id"] != second.json()["id"]
+
+
+def test_every_table_has_a_forced_policy_with_both_clauses(database: TestDatabase) -> None:
+    with psycopg.connect(database.admin_url) as admin:
+        rows = admin.execute(
+            """
+            SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity,
+                   p.polpermissive AND p.polcmd = '*' AND p.polroles = '{0}'
+                       AND pg_get_expr(p.polqual, c.oid) = pg_get_expr(p.polwithcheck, c.oid),
+                   pg_get_expr(p.polqual, c.oid)
+            FROM pg_class c LEFT JOIN pg_policy p ON p.polrelid = c.oid AND p.polname = 'tenant'
+            WHERE c.relnamespace = 'gateway'::regnamespace AND c.relkind IN ('r', 'p')
+            """
+        ).fetchall()
+    tables = {name for name, *_ in rows}
+    assert tables >= TABLES_WITHOUT_TENANT
+    for name, forced, has_both, expression in rows:
+        if name not in TABLES_WITHOUT_TENANT:
+            assert forced, name
+            assert has_both, name
+            assert "app.current_organization" in expression, name
+
+
+def test_no_other_policy_lets_a_serving_role_see_every_tenant(database: TestDatabase) -> None:
+    with psycopg.connect(database.admin_url) as admin:
+        rows = admin.execute(
+            """
+            SELECT c.relname, p.polname, ARRAY(SELECT rolname::text FROM pg_roles WHERE oid = ANY (p.polroles))
+            FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
+            WHERE c.relnamespace = 'gateway'::regnamespace AND p.polname <> 'tenant'
+            """
+        ).fetchall()
+    open_to_all = {(name, policy, *roles) for name, policy, roles in rows if roles != ["definer"]}
+    assert open_to_all == {("task_event", "tail", "event_reader")}
+
+
+@pytest.mark.parametrize("role", ["gateway_rw", "worker_rw", "event_reader"])
+def test_serving_roles_cannot_touch_the_tables_of_no_tenant(database: TestDatabase, role: str) -> None:
+    readable = {("gateway_rw", "worker_heartbeat"), ("worker_rw", "worker_heartbeat")}
+    with psycopg.connect(database.admin_url) as admin:
+        for table in sorted(TABLES_WITHOUT_TENANT):
+            row = admin.execute(
+                "SELECT has_table_privilege(%s, %s, 'SELECT, INSERT, UPDATE, DELETE')", (role, f"gateway.{table}")
+            ).fetchone()
+            assert row is not None
+            assert row[0] is ((role, table) in readable), (role, table)
+
+
+@pytest.mark.parametrize("role", ["gateway_rw", "worker_rw"])
+def test_without_a_tenant_no_row_is_seen(database: TestDatabase, role: str) -> None:
+    add_tenant(database)
+    with psycopg.connect(database.admin_url, options=f"-c role={role} -c search_path=gateway") as connection:
+        assert connection.execute("SELECT count(*) FROM organization").fetchone() == (0,)
+        connection.execute("SELECT set_config('app.current_organization', '', true)")
+        assert connection.execute("SELECT count(*) FROM organization").fetchone() == (0,)
+
+
+def test_a_row_cannot_be_written_for_another_tenant(database: TestDatabase) -> None:
+    mine, theirs = add_tenant(database), add_tenant(database)
+    with psycopg.connect(database.admin_url, options="-c role=gateway_rw -c search_path=gateway") as connection:
+        connection.execute("SELECT set_config('app.current_organization', %s, true)", (str(mine.organization_id),))
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
+            connection.execute(
+                "INSERT INTO test_set (organization_id, name) VALUES (%s, 'x')", (theirs.organization_id,)
+            )
+        connection.execute("INSERT INTO test_set (organization_id, name) VALUES (%s, 'x')", (mine.organization_id,))
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
+            connection.execute("UPDATE test_set SET organization_id = %s", (theirs.organization_id,))

@@ -1,0 +1,190 @@
+"""`openapi.yaml` is valid, and covers exactly the routes, errors and fields there are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from openapi_spec_validator import validate
+from pydantic import BaseModel
+from starlette.routing import Route
+
+from gateway.api.endpoints import Endpoint
+from gateway.api.service import About, Health
+from gateway.api.tasks import Task, TaskSubmission, TaskSubmitted, TaskSummary
+from gateway.api.test_configurations import Execution, RunSubmitted, TestConfiguration, TestConfigurationCreation
+from gateway.api.test_runs import TestResult, TestRun
+from gateway.api.test_sets import Test, TestSet, TestSetCreation
+from gateway.app import routes
+from gateway.errors import ApiError
+from tests.contract import Contract, ContractBroken, contract
+from tests.rest import Gateway
+from workerapp.contract import metrics
+from workerapp.contract.events import EventType
+from workerapp.contract.outbound import MAX_URL_LENGTH
+from workerapp.contract.patterns import MAX_PATTERN_LENGTH
+from workerapp.contract.specs import EndpointSpec, Message, TestSpec
+
+#: What the suite never asks for and the document leaves to the client.
+_GROUP_TYPES = {kind for kind in EventType if kind.startswith("run_group.")}
+
+MODELS: dict[str, type[BaseModel]] = {
+    "Service": About,
+    "Health": Health,
+    "TaskSubmission": TaskSubmission,
+    "TaskSubmitted": TaskSubmitted,
+    "TaskSummary": TaskSummary,
+    "Task": Task,
+    "RunSubmitted": RunSubmitted,
+    "Execution": Execution,
+    "EndpointCreation": EndpointSpec,
+    "Endpoint": Endpoint,
+    "TestSetCreation": TestSetCreation,
+    "TestCreation": TestSpec,
+    "TestSet": TestSet,
+    "Test": Test,
+    "Message": Message,
+    "TestConfigurationCreation": TestConfigurationCreation,
+    "TestConfiguration": TestConfiguration,
+    "TestRun": TestRun,
+    "TestResult": TestResult,
+    **{
+        kind.__name__: kind
+        for kind in (
+            *(metrics.Equals, metrics.IEquals, metrics.Contains, metrics.ContainsAny, metrics.ContainsAll),
+            *(metrics.StartsWith, metrics.Regex, metrics.Extract),
+        )
+    },
+}
+_LIMITS = ("minimum", "maximum", "exclusiveMinimum", "minLength", "maxLength", "minItems", "maxItems", "maxProperties")
+#: Limits that a validator or a handler holds, with an error of its own.
+_CHECKED_IN_CODE: dict[tuple[str, str], dict[str, int]] = {
+    ("Extract", "pattern"): {"maxLength": MAX_PATTERN_LENGTH},
+    ("Regex", "pattern"): {"maxLength": MAX_PATTERN_LENGTH},
+    ("EndpointCreation", "url"): {"maxLength": MAX_URL_LENGTH},
+    ("TestSetCreation", "tests"): {"minItems": 1},
+}
+
+
+def test_the_document_is_valid() -> None:
+    validate(contract().document)
+    assert contract().document["openapi"] == "3.1.1"
+
+
+def test_the_document_and_the_routes_name_the_same_operations() -> None:
+    served = {
+        (method, route.path)
+        for route in routes()
+        if isinstance(route, Route)
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    assert served == set(contract().operations())
+
+
+def test_every_operation_has_a_name_of_its_own_and_says_which_errors_it_answers() -> None:
+    operations = contract().operations()
+    names = [operation["operationId"] for operation in operations.values()]
+    assert len(set(names)) == len(names)
+    for (_, path), operation in operations.items():
+        needed = {"500"} | ({"401", "403", "503"} if path.startswith("/v1/") else set())
+        assert needed <= set(operation["responses"]), path
+
+
+def test_operations_with_an_id_can_answer_that_there_is_nothing() -> None:
+    for (_, path), operation in contract().operations().items():
+        assert "{" not in path or "404" in operation["responses"], path
+
+
+def test_every_error_code_is_in_the_document() -> None:
+    text = json.dumps(contract().document["components"])
+    for kind in _subclasses(ApiError):
+        assert f"`{kind.code}`" in text, kind
+
+
+def test_every_event_type_of_a_stream_is_in_the_document() -> None:
+    listed = contract().document["components"]["schemas"]["Event"]["properties"]["type"]["enum"]
+    assert set(listed) == set(EventType) - _GROUP_TYPES
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_schemas_have_the_fields_and_limits_of_the_models(name: str) -> None:
+    documented = contract().document["components"]["schemas"][name]
+    mode: Any = "validation" if _is_input(MODELS[name]) else "serialization"
+    model = MODELS[name].model_json_schema(mode=mode, ref_template="{model}")
+    assert set(documented["properties"]) - {"not"} == set(model["properties"])
+    assert set(documented.get("required", ())) == set(model.get("required", ()))
+    assert documented.get("additionalProperties") is False
+    if mode == "validation":
+        for field, schema in model["properties"].items():
+            mine = _limits(contract().resolve(documented["properties"][field]))
+            assert mine == _limits(schema) | _CHECKED_IN_CODE.get((name, field), {}), f"{name}.{field}"
+
+
+def test_every_object_of_the_document_is_held_against_a_model() -> None:
+    """A schema that nobody compares could say anything; those named here are checked by the answers themselves."""
+    by_answers = {"Problem", "ProblemError", "Event", "SubmissionLinks", "TaskLinks", "SelfLink"}
+    objects = {
+        name
+        for name, schema in contract().document["components"]["schemas"].items()
+        if schema.get("type") == "object" and not name.endswith("Page")
+    }
+    assert objects == set(MODELS) | by_answers
+
+
+def test_every_example_fits_its_schema() -> None:
+    checked = 0
+    for media in _media_types(contract().document):
+        if "example" in media and "json" in media["kind"]:
+            assert contract().errors(media["schema"], media["example"]) == []
+            checked += 1
+    assert checked > 15
+
+
+async def test_the_document_is_served_as_it_is(served: Gateway) -> None:
+    async with served.client() as client:
+        response = await client.get("/openapi.yaml")
+    assert yaml.safe_load(response.text) == contract().document
+    assert response.content == (Path(__file__).parents[2] / "openapi.yaml").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(200, {"items": []}), (200, {"items": [], "next_cursor": None, "more": 1}), (418, {})]
+)
+def test_an_answer_outside_the_document_is_noticed(status: int, body: dict[str, Any]) -> None:
+    request = httpx.Request("GET", "http://gateway/v1/tasks")
+    response = httpx.Response(status, json=body, headers={"X-Request-Id": "1"}, request=request)
+    with pytest.raises(ContractBroken):
+        Contract().check(response)
+
+
+def _is_input(model: type[BaseModel]) -> bool:
+    return model.model_config.get("allow_inf_nan") is False
+
+
+def _limits(schema: dict[str, Any]) -> dict[str, Any]:
+    """The limits of a schema and of its alternatives."""
+    return {name: one[name] for one in (schema, *schema.get("anyOf", ())) for name in _LIMITS if name in one}
+
+
+def _subclasses(kind: type[ApiError]) -> set[type[ApiError]]:
+    return {kind} | {
+        deeper for child in kind.__subclasses__() for deeper in _subclasses(child) if "code" in vars(deeper)
+    }
+
+
+def _media_types(node: Any) -> list[dict[str, Any]]:
+    found = []
+    if isinstance(node, dict):
+        for kind, media in node.get("content", {}).items() if isinstance(node.get("content"), dict) else ():
+            if isinstance(media, dict) and "schema" in media:
+                found.append(media | {"kind": kind})
+        for child in node.values():
+            found += _media_types(child)
+    elif isinstance(node, list):
+        for child in node:
+            found += _media_types(child)
+    return found
