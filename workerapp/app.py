@@ -82,7 +82,8 @@ def _configuration(settings: WorkerSettings) -> dict[str, Any]:
         "worker_concurrency": settings.worker_concurrency,
         "worker_prefetch_multiplier": settings.worker_prefetch_multiplier,
         "worker_max_tasks_per_child": settings.worker_max_tasks_per_child,
-        "worker_send_task_events": True,
+        # Flower turns them on by remote control while it watches; unwatched they would double the work of a short task.
+        "worker_send_task_events": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "imports": tuple(f"workerapp.tasks.{module.name}" for module in pkgutil.iter_modules(workerapp.tasks.__path__)),
     }
@@ -93,8 +94,12 @@ class Producer:
 
     def __init__(self, default_queue: str = "celery") -> None:
         capture.register()
-        self._app = Celery("producer", set_as_current=False, broker=capture.URL, backend="disabled://")
+        self._app = Celery("producer", set_as_current=False)
+        # Celery prefers CELERY_BROKER_URL and CELERY_RESULT_BACKEND of the environment to everything but these.
+        self._app.backend_cls = "disabled://"
         self._app.conf.update(
+            broker_read_url=capture.URL,
+            broker_write_url=capture.URL,
             task_serializer="json",
             accept_content=["json"],
             timezone="UTC",

@@ -9,6 +9,7 @@ import random
 from contextlib import aclosing
 
 from sqlalchemy.exc import SQLAlchemyError
+from sse_starlette import ServerSentEvent
 from starlette.types import Receive, Scope, Send
 
 from gateway.stream.feed import Batch, Feed, Item, Message, Notice, NoticeKind
@@ -60,7 +61,7 @@ class EventStream:
     async def _stream(self, subscription: Subscription, send: Send) -> None:
         now = asyncio.get_running_loop().time
         ends_at = now() + self._settings.max_age * random.uniform(0.9, 1)  # noqa: S311 - only spreads the load
-        await self._send(send, self._retry())
+        await self._send(send, ServerSentEvent(retry=self._pause(), sep="\n").encode())
         async with aclosing(self._feed.follow(subscription)) as batches:
             async for batch in batches:
                 await self._send(send, self._frames(batch) if batch else self._keep_alive())
@@ -85,16 +86,16 @@ class EventStream:
 
     def _notice(self, notice: Notice) -> bytes:
         data = json.dumps({"cursor": notice.cursor}, separators=(",", ":"))
-        retry = self._retry() if notice.kind is NoticeKind.DRAINING else b""
-        return retry + f"event: {notice.kind}\ndata: {data}\n\n".encode()
+        retry = self._pause() if notice.kind is NoticeKind.DRAINING else None
+        return ServerSentEvent(data, event=notice.kind.value, retry=retry, sep="\n").encode()
 
     def _keep_alive(self) -> bytes:
         # An id without data moves the client's cursor and dispatches nothing.
         return b": keep-alive\n\n" if self._cursor is None else b"id: %b\n\n" % self._cursor.encode()
 
-    def _retry(self) -> bytes:
-        spread = random.uniform(0.5, 1.5)  # noqa: S311 - so that not all come back in the same moment
-        return b"retry: %d\n\n" % round(self._settings.retry * spread * 1000)
+    def _pause(self) -> int:
+        """Milliseconds until the client comes back, spread so that not all do in the same moment."""
+        return round(self._settings.retry * random.uniform(0.5, 1.5) * 1000)  # noqa: S311 - no secret
 
 
 async def _close_on_disconnect(receive: Receive, subscription: Subscription) -> None:

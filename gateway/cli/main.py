@@ -1,0 +1,79 @@
+"""The `gateway` command: runs a subcommand, and turns what goes wrong into a sentence and an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import io
+import sys
+from collections.abc import Callable, Sequence
+from typing import Protocol, cast
+
+from gateway.cli.failures import CommandFailed, ExitStatus
+
+#: What each subcommand does; its module is imported only when it is called, so that `--help` is quick.
+COMMANDS = {
+    "up": "start everything on this machine: Postgres, the gateway and a worker",
+    "demo": "start everything, and run a bundled test suite against a bundled AI application",
+    "run": "run a test suite against an AI application and wait for the outcome",
+    "serve": "serve the HTTP API, and nothing else",
+    "migrate": "bring the database to the newest schema",
+    "keys": "create, list and revoke API keys; make a key for stored secrets",
+}
+
+
+class Command(Protocol):
+    """What the module of a subcommand offers."""
+
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    execute: Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand and return its exit status."""
+    _print_any_text()
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] not in COMMANDS:
+        _overview().parse_args(given or ["--help"])
+    command = cast("Command", importlib.import_module(f"gateway.cli.{given[0]}"))
+    parser = argparse.ArgumentParser(
+        prog=f"gateway {given[0]}",
+        description=command.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_arguments(parser)
+    try:
+        return command.execute(parser.parse_args(given[1:]))
+    except CommandFailed as failure:
+        print(f"gateway {given[0]}: {failure}", file=sys.stderr)
+        return failure.status
+    except KeyboardInterrupt:
+        return ExitStatus.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; the interpreter must not try to flush it again.
+        sys.stdout = io.TextIOWrapper(io.BytesIO())
+        return ExitStatus.FAILED
+
+
+def _overview() -> argparse.ArgumentParser:
+    width = max(map(len, COMMANDS)) + 2
+    lines = [f"  {name:<{width}}{purpose}" for name, purpose in COMMANDS.items()]
+    parser = argparse.ArgumentParser(
+        prog="gateway",
+        description="Submits tasks and test runs, and streams every state change.",
+        epilog="commands:\n" + "\n".join(lines) + "\n\n`gateway COMMAND --help` says more.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of the commands below")
+    return parser
+
+
+def _print_any_text() -> None:
+    """What a tested application answered may not fit the terminal's encoding; that is no reason to fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

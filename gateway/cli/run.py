@@ -1,0 +1,125 @@
+"""Run a test suite against an AI application, watch it, and exit with its outcome.
+
+The exit status is 0 when the run is `completed` (every test was executed and judged) and at least --min-pass-rate of
+the judged tests passed; 1 when not; 2 when the suite or the call is wrong; 3 when the server cannot be reached or does
+not answer as a gateway; 130 after Ctrl-C, which leaves the run going on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from rich.console import Console
+
+from gateway.cli.client import GatewayClient, Patience
+from gateway.cli.failures import ExitStatus, UsageInvalid
+from gateway.cli.outcome import as_json, exit_status, print_problems, print_summary
+from gateway.cli.progress import display_on
+from gateway.cli.submission import SubmittedRun, submit
+from gateway.cli.suite import load_suite
+from gateway.cli.watching import RunState, follow
+
+#: Where there is no terminal to measure, logs are wide.
+_LOG_WIDTH = 140
+
+
+class ClientSettings(BaseSettings):
+    """Which server to talk to, read from the environment and `.env`."""
+
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_", env_file=".env", extra="ignore", frozen=True)
+
+    url: str = ""
+    api_key: str = Field(default="", repr=False)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("suite", type=Path, metavar="SUITE.yaml", help="the suite file")
+    parser.add_argument("--server", metavar="URL", help="the gateway's address (default: GATEWAY_URL)")
+    parser.add_argument(
+        "--api-key", metavar="KEY", help="an API key (default: GATEWAY_API_KEY, which no process list shows)"
+    )
+    parser.add_argument(
+        "--min-pass-rate", type=_rate, default=0.0, metavar="RATE", help="from 0 to 1, for example 0.95 (default: 0)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object on stdout, everything else on stderr"
+    )
+    parser.add_argument("--show", type=_count, default=20, metavar="N", help="show this many problems (default: 20)")
+    parser.add_argument(
+        "--patience",
+        type=_seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long the server may be away while the run is watched (default: 60)",
+    )
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Submit, watch, tell."""
+    suite = load_suite(options.suite)
+    console = console_for(json_on_stdout=options.json)
+    known = ClientSettings()
+    server = _given(options.server or known.url, "--server", "GATEWAY_URL")
+    key = _given(options.api_key or known.api_key, "--api-key", "GATEWAY_API_KEY")
+    with GatewayClient(server, key, Patience(outage=options.patience)) as client:
+        run = submit(client, suite)
+        console.print(f"test run {run.id}: {run.tests} tests", highlight=False)
+        try:
+            state = _watch(client, run, console)
+        except KeyboardInterrupt:
+            _say_how_to_go_on(console, client, run)
+            return ExitStatus.INTERRUPTED
+        print_problems(console, client, run, state, options.show)
+    print_summary(console, state)
+    if options.json:
+        print(json.dumps(as_json(state)), flush=True)
+    return exit_status(state, options.min_pass_rate)
+
+
+def console_for(*, json_on_stdout: bool) -> Console:
+    """Where people read: stdout, unless a program reads there."""
+    console = Console(stderr=json_on_stdout, soft_wrap=False)
+    return console if console.is_terminal else Console(stderr=json_on_stdout, width=_LOG_WIDTH)
+
+
+def _watch(client: GatewayClient, run: SubmittedRun, console: Console) -> RunState:
+    with display_on(console, run.tests) as display:
+        return follow(client, run, display.show)
+
+
+def _say_how_to_go_on(console: Console, client: GatewayClient, run: SubmittedRun) -> None:
+    console.print("Stopped watching; the run goes on. Its state:", highlight=False)
+    command = f'curl -H "Authorization: Bearer $GATEWAY_API_KEY" {client.server}{run.path}'
+    console.print(f"  {command}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _given(value: str, flag: str, variable: str) -> str:
+    if not value:
+        raise UsageInvalid(f"give {flag}, or set {variable} in the environment or in .env")
+    return value
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 0 <= rate <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1; write 0.95 for 95 %")
+    return rate
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 0:
+        raise argparse.ArgumentTypeError(f"{text} is less than 0")
+    return count
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds")
+    return seconds

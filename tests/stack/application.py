@@ -1,0 +1,70 @@
+"""An application under test that a test steers: what it answers is in the question, and it can be made to wait."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Application:
+    """Answers `say X` with X; `fail` gets a 400; `wait` is answered when `gate` is open."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.asked: Counter[str] = Counter()
+        self.is_waiting = threading.Event()
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    def answer(self, question: str) -> tuple[int, object]:
+        self.asked[question] += 1
+        if question == "fail":
+            return 400, {"error": "no"}
+        if question == "wait":
+            self.is_waiting.set()
+            self.gate.wait(60)
+        return 200, {"output": question.removeprefix("say ")}
+
+
+@contextmanager
+def application() -> Iterator[Application]:
+    """Serve one."""
+    served = Application()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            status, answer = served.answer(body["input"])
+            payload = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(payload)))
+            self.end_headers()
+            self.wfile.write(payload)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 128
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        served.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield served
+        finally:
+            served.gate.set()
+            server.shutdown()
+            thread.join()

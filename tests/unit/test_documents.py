@@ -1,0 +1,61 @@
+"""The documents tell what there is: settings, commands, targets."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import pytest
+
+from gateway.cli.main import COMMANDS
+from gateway.settings import GatewaySettings
+from gateway.stream.settings import StreamSettings
+from tests.stack.process import ROOT
+from workerapp.settings import WorkerSettings
+
+
+def variables() -> set[str]:
+    """The environment's names of all settings."""
+    fields = GatewaySettings.model_fields | WorkerSettings.model_fields
+    names = {str(field.validation_alias or f"GATEWAY_{name.upper()}") for name, field in fields.items()}
+    stream = {f"GATEWAY_STREAM__{field.name.upper()}" for field in dataclasses.fields(StreamSettings)}
+    return names - {"GATEWAY_STREAM"} | stream
+
+
+def test_every_setting_is_documented_and_nothing_else() -> None:
+    text = (ROOT / "docs" / "settings.md").read_text()
+    documented = set(re.findall(r"`((?:GATEWAY|CELERY|DATABASE|BROKER)_\w+)`", text))
+    assert documented == variables() | {"GATEWAY_URL", "GATEWAY_API_KEY"}
+
+
+def test_the_example_environment_sets_what_there_is() -> None:
+    text = (ROOT / "deploy" / ".env.example").read_text()
+    assert set(re.findall(r"^(\w+)=", text, re.MULTILINE)) <= variables()
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/cli.md", "docs/getting-started.md", "docs/security.md"])
+def test_a_document_names_only_commands_and_targets_that_exist(name: str) -> None:
+    text = (ROOT / name).read_text()
+    assert set(re.findall(r"(?:`|^)gateway ([a-z]+)", text, re.MULTILINE)) <= COMMANDS.keys()
+    targets = set(re.findall(r"`make (\w+)|^make (\w+)", text, re.MULTILINE))
+    makefile = (ROOT / "Makefile").read_text()
+    assert all(f"\n{first or second}:" in makefile for first, second in targets)
+
+
+@pytest.mark.parametrize("name", ["README.md", *sorted(path.name for path in (ROOT / "docs").glob("*.md"))])
+def test_a_link_leads_somewhere(name: str) -> None:
+    path = ROOT / name if name == "README.md" else ROOT / "docs" / name
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", path.read_text()):
+        assert (path.parent / target).exists(), target
+
+
+def test_the_readme_names_modules_that_exist() -> None:
+    text = (ROOT / "README.md").read_text()
+    block = text.split("## The modules")[1].split("```")[1]
+    folder = ""
+    for line in block.strip().splitlines():
+        words = re.match(r"( *)(\S+(?: \S+)*?)(?:  |$)", line)
+        assert words is not None
+        folder = words[2] if not words[1] else folder
+        for word in words[2].split() if words[1] else [words[2]]:
+            assert list((ROOT / (folder if words[1] else "")).glob(word.rstrip("/"))), word
