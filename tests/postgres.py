@@ -21,7 +21,7 @@ import pytest
 from psycopg import sql
 from sqlalchemy import make_url
 
-from gateway.embedded import EmbeddedPostgres
+from gateway.embedded.postgres import EmbeddedPostgres
 from workerapp.db.migrations.migrate import ROLES, upgrade
 
 DEFAULT_SERVER_URL = "postgresql://postgres@127.0.0.1:5432/postgres"

@@ -21,7 +21,7 @@ from gateway.cli.failures import CommandFailed, ExitStatus
 from gateway.cli.processes import Program
 from gateway.cli.stack import Stack, StackOptions, add_stack_arguments, running_stack
 from gateway.cli.stop_signals import Stopped, StopSignals
-from gateway.embedded import default_data_dir
+from gateway.embedded.postgres import default_data_dir
 from gateway.stream.server import listen
 from workerapp.contract.logs import configure_logging
 

@@ -14,7 +14,7 @@ from sqlalchemy import make_url
 from gateway.cli.failures import CommandFailed
 from gateway.cli.keeping import Keeper, wait_for_keeper
 from gateway.cli.migrate import upgrade_database
-from gateway.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from gateway.embedded.postgres import EmbeddedPostgres, EmbeddedPostgresError
 from workerapp.db.migrations.migrate import ROLES
 
 #: Who the serving processes log in as.

@@ -27,7 +27,7 @@ from gateway.cli.processes import Program, Supervisor
 from gateway.cli.secret_keys import kept_secret_keys
 from gateway.cli.serve import DEFAULT_HOST, DEFAULT_PORT
 from gateway.cli.stop_signals import StopSignals
-from gateway.embedded import default_data_dir
+from gateway.embedded.postgres import default_data_dir
 from gateway.settings import SettingsInvalid, load_gateway_settings
 from gateway.stream.server import PortUnavailable, listen
 from workerapp.db.address import DatabaseAddress

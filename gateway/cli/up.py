@@ -14,7 +14,7 @@ from pathlib import Path
 from gateway.cli.failures import ExitStatus
 from gateway.cli.stack import Stack, StackOptions, add_stack_arguments, running_stack
 from gateway.cli.stop_signals import Stopped, StopSignals
-from gateway.embedded import default_data_dir
+from gateway.embedded.postgres import default_data_dir
 from workerapp.contract.logs import configure_logging
 
 

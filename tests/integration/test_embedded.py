@@ -17,16 +17,16 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from gateway.embedded import EmbeddedPostgres, EmbeddedPostgresError
-from gateway.embedded_account import serving_account
-from gateway.embedded_server import _command_line
+from gateway.embedded.account import serving_account
+from gateway.embedded.postgres import EmbeddedPostgres, EmbeddedPostgresError
+from gateway.embedded.server import _command_line
 from tests.postgres import value_of
 from workerapp.db.address import DatabaseAddress
 
 #: Starts the server, says its address, and then asks it something for every line it is sent.
 CHILD = """
 import signal, sys, psycopg
-from gateway.embedded import EmbeddedPostgres
+from gateway.embedded.postgres import EmbeddedPostgres
 with EmbeddedPostgres(sys.argv[1], durable=False) as server:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     print(server.address, flush=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway import embedded_binaries
-from gateway.embedded import EmbeddedPostgres, EmbeddedPostgresError, default_data_dir
+from gateway.embedded import binaries as embedded_binaries
+from gateway.embedded.postgres import EmbeddedPostgres, EmbeddedPostgresError, default_data_dir
 from tests.postgres import value_of
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs Postgres as another account")

