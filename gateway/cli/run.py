@@ -18,6 +18,7 @@ from rich.console import Console
 from gateway.cli.client import GatewayClient, Patience
 from gateway.cli.failures import ExitStatus, UsageInvalid
 from gateway.cli.outcome import as_json, exit_status, print_problems, print_summary
+from gateway.cli.plain_text import say
 from gateway.cli.progress import display_on
 from gateway.cli.submission import SubmittedRun, submit
 from gateway.cli.suite import load_suite
@@ -77,7 +78,7 @@ def execute(options: argparse.Namespace) -> int:
         print_problems(console, client, run, state, options.show)
     print_summary(console, state)
     if options.json:
-        print(json.dumps(as_json(state)), flush=True)
+        say(json.dumps(as_json(state)))
     return exit_status(state, options.min_pass_rate)
 
 

@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 
 from gateway.cli.failures import ExitStatus
+from gateway.cli.plain_text import say
 from gateway.cli.stack import Stack, StackOptions, add_stack_arguments, running_stack
 from gateway.cli.stop_signals import Stopped, StopSignals
 from gateway.embedded.postgres import default_data_dir
@@ -57,7 +58,7 @@ def _absolute(path: Path) -> Path:
 def _announce(stack: Stack, options: StackOptions, *, as_json: bool) -> None:
     if as_json:
         ready = {"url": stack.url, "api_key": stack.api_key, "organization_id": str(stack.organization_id)}
-        print(json.dumps(ready), flush=True)
+        say(json.dumps(ready))
         return
     data = f"The data stays in {options.data_dir}." if options.database_url is None else ""
     print(
