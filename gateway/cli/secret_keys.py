@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from gateway.cli.failures import CommandFailed
+from gateway.embedded.folders import make_folder
 from workerapp.db.sealing import new_key
 
 FILE_NAME = "secret-keys"
@@ -15,7 +16,9 @@ def kept_secret_keys(folder: Path) -> str:
     """The keys kept in a folder, as text for GATEWAY_SECRET_KEYS; a new one where there are none."""
     path = folder / FILE_NAME
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Open to others, as the account of Postgres may have to pass through it; the file is not.
+        for parent in [*reversed(folder.parents), folder]:
+            make_folder(parent, 0o755)
         _make(path)
         return path.read_text().strip()
     except OSError as error:
