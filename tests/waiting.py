@@ -11,7 +11,7 @@ import psycopg
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T], seconds: float = 15.0, pause: float = 0.01) -> T:
+def until(look: Callable[[], T | None], seconds: float = 15.0, pause: float = 0.01) -> T:
     """What `look` answers, as soon as it is true."""
     deadline = time.monotonic() + seconds
     while not (found := look()):

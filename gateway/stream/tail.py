@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 ROLE = "event_reader"
 _CLOSE_SECONDS = 1.0
 
+#: How a lost connection shows; the last is asyncpg's word for one that ends in the moment of a query.
+EXPECTED = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
 
 class Tail:
     """Polls on a connection of its own; a notification only ends the pause, so losing one loses nothing.
@@ -83,7 +86,7 @@ class Tail:
                 "database": self._address.redacted(),
                 "retry_in": round(seconds, 3),
             },
-            exc_info=None if isinstance(error, OSError | asyncpg.PostgresError | asyncpg.InterfaceError) else error,
+            exc_info=None if isinstance(error, EXPECTED) else error,
         )
         self._tried.set()
         await asyncio.sleep(seconds)

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from workerapp.contract.metrics import Metric
 from workerapp.contract.specs import ConfigurationSpec, EndpointSpec
 from workerapp.contract.states import ResultStatus
+from workerapp.db.sealing import SealingUnavailable
 from workerapp.execution.exchange import Answer, Question
 from workerapp.execution.metrics.evaluate import evaluate
 from workerapp.execution.metrics.verdict import Verdict
@@ -24,6 +25,10 @@ from workerapp.settings import WorkerSettings
 logger = logging.getLogger(__name__)
 
 NOT_EXECUTED = {"code": "internal", "message": "The test could not be executed; the worker's log says why."}
+HEADERS_SEALED = {
+    "code": "headers_sealed",
+    "message": "The worker has no key that opens the endpoint's stored headers (GATEWAY_SECRET_KEYS).",
+}
 
 _METRICS: TypeAdapter[list[Metric]] = TypeAdapter(list[Metric])
 
@@ -63,12 +68,28 @@ class Trials:
             return _row(test, ResultStatus.ERROR, error=NOT_EXECUTED)
 
 
+class Unopened:
+    """Stands in for an endpoint that cannot be asked, whoever tries: every test tells why, and the run settles."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        self._error = error
+
+    async def execute(self, test: LeasedTest) -> dict[str, Any]:
+        """The result of a test that was not asked."""
+        return _row(test, ResultStatus.ERROR, error=self._error)
+
+
 @asynccontextmanager
 async def open_trials(
     snapshot: Mapping[str, Any], sealed_headers: bytes | None, settings: WorkerSettings, test_run_id: UUID
-) -> AsyncIterator[Trials]:
+) -> AsyncIterator[Trials | Unopened]:
     """Open the run's endpoint, with the secret headers that its snapshot does not hold."""
-    headers = {} if sealed_headers is None else json.loads(settings.sealer.open(sealed_headers))
+    try:
+        headers = {} if sealed_headers is None else json.loads(settings.sealer.open(sealed_headers))
+    except SealingUnavailable as error:
+        logger.error("endpoint_not_opened", extra={"test_run_id": str(test_run_id), "reason": str(error)})  # noqa: TRY400 - the reason says it all
+        yield Unopened(HEADERS_SEALED)
+        return
     endpoint = EndpointSpec.model_validate({**snapshot["endpoint"], "headers": headers})
     configuration = ConfigurationSpec.model_validate(snapshot["configuration"])
     limits = TargetLimits(

@@ -1,0 +1,123 @@
+"""An application under test in this process, and runs against it without a worker: what the tests of lanes share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from aiohttp import web
+
+from tests.records import add_configuration, add_run
+from workerapp.db.engine import WorkerDatabase
+from workerapp.execution.lanes import LaneSlice, SliceReport, run_slice
+from workerapp.execution.plan import LanePlan, plan_run
+from workerapp.settings import WorkerSettings
+
+EQUALS = [{"type": "equals"}]
+
+
+@dataclass
+class Application:
+    """An application under test: it echoes, counts what is asked, and can be held back."""
+
+    url: str = ""
+    asked: Counter[str] = field(default_factory=Counter)
+    order: list[str] = field(default_factory=list)
+    in_flight: int = 0
+    most_in_flight: int = 0
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    pause: float = 0.0
+
+    async def answer(self, request: web.Request) -> web.Response:
+        question = (await request.json())["input"]
+        self.asked[question] += 1
+        self.order.append(question)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        self.reached.set()
+        try:
+            await self.gate.wait()
+            await asyncio.sleep(self.pause)
+            return self._respond(question)
+        finally:
+            self.in_flight -= 1
+
+    @staticmethod
+    def _respond(question: str) -> web.Response:
+        if question.startswith("broken"):
+            return web.Response(status=500, text="out of order")
+        return web.json_response({"output": question})
+
+
+@asynccontextmanager
+async def serving(*, pause: float = 0.0, held: bool = False) -> AsyncIterator[Application]:
+    application = Application(pause=pause)
+    if not held:
+        application.gate.set()
+    app = web.Application()
+    app.router.add_post("/", application.answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    application.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    try:
+        yield application
+    finally:
+        await runner.cleanup()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """Plans and executes runs in this process, as the tasks do in a worker."""
+
+    admin: psycopg.Connection
+    settings: WorkerSettings
+    database: WorkerDatabase
+    organization_id: UUID
+
+    def plan(self, url: str, tests: list[dict[str, Any]], *, lane_concurrency: int = 50, **spec: Any) -> list[LanePlan]:
+        spec = {"metrics": EQUALS} | spec
+        configuration = add_configuration(self.admin, self.organization_id, tests=tests, url=url, **spec)
+        run = add_run(self.admin, self.organization_id, configuration)
+        with self.database.session(self.organization_id) as db:
+            lanes = plan_run(db, run, lane_concurrency=lane_concurrency)
+        assert lanes is not None
+        return lanes
+
+    async def work(self, lane: LanePlan, slice_number: int = 0, **changes: Any) -> SliceReport:
+        work = self.slice_of(lane, slice_number)
+        return await run_slice(work, self.with_lanes(**changes))
+
+    def slice_of(self, lane: LanePlan, slice_number: int = 0) -> LaneSlice:
+        return LaneSlice(
+            test_run_id=lane.test_run_id,
+            number=lane.number,
+            slice=slice_number,
+            organization_id=str(self.organization_id),
+        )
+
+    def with_lanes(self, **changes: Any) -> WorkerSettings:
+        return self.settings.model_copy(update=changes) if changes else self.settings
+
+    def row(self, statement: str, *parameters: Any) -> Any:
+        row = self.admin.execute(statement.encode(), parameters).fetchone()
+        assert row is not None
+        return row
+
+    def statuses(self, run: UUID) -> dict[str, str]:
+        rows = self.admin.execute(
+            "SELECT t.input #>> '{}', r.status FROM test_result r JOIN test t ON t.id = r.test_id"
+            " WHERE r.test_run_id = %s ORDER BY r.position",
+            (run,),
+        )
+        return dict(rows.fetchall())
+
+    def status(self, run: UUID) -> str:
+        return str(self.row("SELECT status FROM test_run WHERE id = %s", run)[0])

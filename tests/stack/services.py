@@ -1,0 +1,112 @@
+"""The processes of a running deployment: workers, gateways, and applications under test."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+
+from tests.postgres import TestDatabase
+from tests.stack.process import Process
+from tests.waiting import until
+
+#: Everything that is a matter of waiting is short, so that recovery takes a test seconds and not minutes.
+SHORT_WAITS = {
+    "GATEWAY_VISIBILITY_TIMEOUT": "3",
+    "GATEWAY_POLLING_INTERVAL": "0.5",
+    "GATEWAY_LANE_LEASE_SECONDS": "2",
+    "GATEWAY_LANE_GRACE_SECONDS": "1",
+    "GATEWAY_LANE_IDLE_SECONDS": "0.2",
+    "GATEWAY_SWEEP_PAUSE_SECONDS": "0.5",
+    "GATEWAY_TARGET_BACKOFF_SECONDS": "0.01",
+}
+#: Tasks that only tests need; see the module.
+EXTRA_TASKS = "tests.stack.extra_tasks"
+
+
+def shared_environment(database: TestDatabase) -> dict[str, str]:
+    return {"DATABASE_URL": database.url, "GATEWAY_OUTBOUND_ALLOW": "127.0.0.0/8", "GATEWAY_LOG_LEVEL": "INFO"}
+
+
+class Worker(Process):
+    """`celery -A workerapp worker`, which may also run the suite's own tasks."""
+
+    def __init__(
+        self,
+        database: TestDatabase,
+        *,
+        concurrency: int = 2,
+        loglevel: str = "INFO",
+        ready: bool = True,
+        include: Sequence[str] = (EXTRA_TASKS,),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._becomes_ready = ready
+        node = f"worker-{uuid4().hex[:8]}@test"
+        arguments = ["-m", "celery", "-A", "workerapp", "worker", "-I", ",".join(include), "-n", node]
+        arguments += ["-c", str(concurrency), "-l", loglevel]
+        super().__init__(node, arguments, shared_environment(database) | SHORT_WAITS | dict(environment or {}))
+
+    def start(self) -> None:
+        super().start()
+        if self._becomes_ready:
+            self.wait_for(rf"{self.name} ready\.$")
+
+
+class Gateway(Process):
+    """`gateway serve` on a port that stays the same over restarts."""
+
+    def __init__(
+        self, database: TestDatabase, *, ready: bool = True, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._becomes_ready = ready
+        self.port = free_port()
+        arguments = ["-m", "gateway.cli.main", "serve", "--port", str(self.port)]
+        allowed = {"GATEWAY_TASK_ALLOW": "echo,count_test_sets,get_test_configuration,manual_db_example,tests.*"}
+        super().__init__("gateway", arguments, shared_environment(database) | allowed | dict(environment or {}))
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        super().start()
+        path = "/readyz" if self._becomes_ready else "/healthz"
+        until(lambda: self._answers(path))
+
+    def _answers(self, path: str) -> bool:
+        self.assert_running()
+        try:
+            return httpx.get(self.url + path).status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
+
+
+class RecordedEndpoint(Process):
+    """Answers with recorded model answers; faults as its options say."""
+
+    def __init__(self, shared: Path, *options: str) -> None:
+        self.port = free_port()
+        tool = str(shared / "tools" / "recorded_endpoint.py")
+        super().__init__("recorded endpoint", [tool, "--port", str(self.port), *options], {})
+
+    def start(self) -> None:
+        super().start()
+        self.wait_for("recorded endpoint on")
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1/chat/completions"
+
+    @property
+    def stats_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/stats"
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
