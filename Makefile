@@ -7,13 +7,26 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: demo test check bench clean
+.PHONY: demo test long check bench faults clean
 
 demo: $(VENV)/installed-app  ## start everything and run a bundled suite; ARGS=--exit ends with the run
 	@$(BIN)/gateway demo $(ARGS)
 
-test: $(VENV)/installed-dev  ## run the tests; ARGS are pytest's
-	$(BIN)/python -m pytest $(ARGS)
+# What a server of another version and another owner could break: these tests run on the machine's Postgres too, where
+# there is one, with the schema made by a superuser and by a plain owner. The others run on the wheel's only.
+ON_EVERY_SERVER := $(addprefix tests/integration/test_,postgres_fixtures.py settling.py isolation.py tables.py \
+	snapshot_reader.py broker.py)
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
+
+test: $(VENV)/installed-dev  ## run the tests; ARGS are pytest's, and with any only those run
+	$(PYTEST) $(ARGS)
+ifeq ($(ARGS),)
+	$(PYTEST) --quiet --postgres server-superuser $(ON_EVERY_SERVER)
+	$(PYTEST) --quiet --postgres server-owner $(ON_EVERY_SERVER) tests/integration/test_lanes.py
+endif
+
+long: $(VENV)/installed-dev  ## run the tests that take long; ARGS are pytest's
+	$(BIN)/python -m pytest -m long $(ARGS)
 
 check: $(VENV)/installed-dev  ## format, lint, types, import directions, dependencies, dead code, spelling, contract
 	$(BIN)/ruff format --check .
@@ -27,6 +40,9 @@ check: $(VENV)/installed-dev  ## format, lint, types, import directions, depende
 
 bench: $(VENV)/installed-dev  ## measure; ARGS are those of python -m tests.bench
 	$(BIN)/python -m tests.bench $(ARGS)
+
+faults: $(VENV)/installed-dev  ## break a deployment at random for minutes; ARGS='--seed 7 --minutes 10'
+	$(BIN)/python -m tests.faults $(ARGS)
 
 clean:  ## remove what these targets made here; the data of `gateway up` and `gateway demo` stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist

@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from gateway.api import endpoints, events, service, tasks, test_configurations, test_runs, test_sets
-from gateway.api.routing import executes, reads, resource, writes
+from gateway.api import admin, endpoints, events, service, tasks, test_configurations, test_runs, test_sets
+from gateway.api.routing import administers, executes, reads, resource, writes
 from gateway.auth.keys import KeyFinder
 from gateway.database import DatabaseUnreachable, ServingRefused, make_engine
 from gateway.errors import ApiError, BadRequest, MethodNotAllowed, NotFound, problem
@@ -40,6 +40,7 @@ def routes() -> list[BaseRoute]:
     return [
         resource("/v1/tasks", post=executes(tasks.submit_task), get=reads(tasks.list_tasks)),
         resource("/v1/tasks/{task_id}", get=reads(tasks.get_task)),
+        resource("/v1/tasks/{task_id}/cancel", post=executes(tasks.cancel_task)),
         resource("/v1/tasks/{task_id}/events", get=reads(events.stream_task_events)),
         *_definition("/v1/endpoints", endpoints.DEFINITION, create=endpoints.create_endpoint),
         *_definition("/v1/test-sets", test_sets.DEFINITION, create=test_sets.create_test_set),
@@ -55,8 +56,10 @@ def routes() -> list[BaseRoute]:
         ),
         resource("/v1/test-runs", get=reads(test_runs.list_test_runs)),
         resource("/v1/test-runs/{test_run_id}", get=reads(test_runs.get_test_run)),
+        resource("/v1/test-runs/{test_run_id}/cancel", post=executes(test_runs.cancel_test_run)),
         resource("/v1/test-runs/{test_run_id}/results", get=reads(test_runs.list_test_results)),
         resource("/v1/test-runs/{test_run_id}/events", get=reads(events.stream_test_run_events)),
+        *_admin(),
         _open("/", service.about),
         _open("/healthz", service.health),
         _open("/readyz", service.readiness),
@@ -118,6 +121,20 @@ def _definition(path: str, definition: Any, create: Any) -> list[BaseRoute]:
     return [
         resource(path, post=writes(create), get=reads(definition.list)),
         resource(f"{path}/{{{definition.path_name}}}", get=reads(definition.get), delete=writes(definition.archive)),
+    ]
+
+
+def _admin() -> list[BaseRoute]:
+    """What crosses organizations."""
+    return [
+        resource("/v1/admin/workers", get=administers(admin.list_workers)),
+        resource("/v1/admin/queues", get=administers(admin.list_queues)),
+        resource("/v1/admin/queues/{queue}/purge", post=administers(admin.purge_queue)),
+        resource("/v1/admin/tasks", get=administers(admin.list_active_tasks)),
+        resource("/v1/admin/tasks/{task_id}", get=administers(admin.get_task)),
+        resource("/v1/admin/tasks/{task_id}/revoke", post=administers(admin.revoke_task)),
+        resource("/v1/admin/tasks/{task_id}/terminate", post=administers(admin.terminate_task)),
+        resource("/v1/admin/sweeper", get=administers(admin.get_sweeper)),
     ]
 
 

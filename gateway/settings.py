@@ -36,6 +36,11 @@ class GatewaySettings(SharedSettings):
     #: How long a request waits for another one with the same key.
     idempotency_wait_seconds: float = Field(default=10, gt=0)
 
+    #: A worker that has not reported for so long counts as dead.
+    worker_dead_seconds: float = Field(default=15, gt=0)
+    #: How many organizations are listed with each queue, the fullest first.
+    queue_organizations: int = Field(default=20, ge=0)
+
     #: A revoked key is good for this long at most.
     key_cache_seconds: float = Field(default=5, ge=0)
     key_cache_size: int = Field(default=10_000, ge=1)

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 
 from gateway.app import create_app
 from gateway.auth.keyring import create_key, create_organization, open_keyring
-from gateway.auth.keys import ALL_SCOPES
+from gateway.auth.keys import TENANT_SCOPES
 from gateway.settings import GatewaySettings, load_gateway_settings
 from gateway.stream.server import Server, listen
 from tests.contract import contract
@@ -67,7 +67,7 @@ def gateway_settings(database_url: str, **values: Any) -> GatewaySettings:
     return load_gateway_settings(database_url=database_url, **_NO_FILE, **(defaults | values))
 
 
-def add_tenant(database: TestDatabase, scopes: Iterable[str] = ALL_SCOPES, name: str = "") -> Tenant:
+def add_tenant(database: TestDatabase, scopes: Iterable[str] = TENANT_SCOPES, name: str = "") -> Tenant:
     """A new organization with a key, made as an operator makes them."""
     with open_keyring(DatabaseAddress.parse(database.admin_url)) as connection:
         organization_id = create_organization(connection, name or f"org {uuid4()}")

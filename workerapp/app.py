@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import pkgutil
 from typing import Any
 
@@ -15,11 +16,17 @@ from workerapp.base import inherit_tenant_headers
 from workerapp.capture import CapturedMessage
 from workerapp.contract.logs import configure_logging
 from workerapp.db.engine import WorkerDatabase
+from workerapp.db.settings import AMQP_SCHEMES
+from workerapp.outbox import Outbox, OutboxAMQP, ask_before_execution
+from workerapp.redis_leases import RedisLeases
+from workerapp.relay import RelayStep
 from workerapp.serving import ServingCheck
 from workerapp.settings import WorkerSettings
 from workerapp.sweeper import SweeperStep
 
 BACKEND = "workerapp.backend:PostgresBackend"
+#: By name: only a worker needs what it imports.
+CONTROL_STEP = "workerapp.control:ControlStep"
 
 
 class Loader(AppLoader):  # type: ignore[misc]  # Celery has no types
@@ -33,19 +40,38 @@ class WorkerApp(Celery):  # type: ignore[misc]  # Celery has no types
 
     settings: WorkerSettings
     database: WorkerDatabase
+    #: None where the queue is in the database.
+    outbox: Outbox | None = None
+
+    def close(self) -> None:
+        """Let go of what sending tasks has opened."""
+        super().close()
+        if self.outbox is not None:
+            self.outbox.close()
 
 
 def make_app(settings: WorkerSettings) -> WorkerApp:
     """Build the worker's app; nothing is opened before a worker starts or a task is sent."""
     broker.register()
-    app = WorkerApp("workerapp", loader=Loader)
+    app = WorkerApp("workerapp", loader=Loader, amqp=None if settings.broker_is_database else OutboxAMQP)
     app.settings = settings
     app.database = WorkerDatabase(settings.database)
     app.conf.update(_configuration(settings))
-    app.steps["worker"].update({ServingCheck, SweeperStep})
+    app.steps["worker"].update({ServingCheck, SweeperStep, CONTROL_STEP})
+    if not settings.broker_is_database:
+        _use_outbox(app)
     log_like_the_gateway(settings)
     inherit_tenant_headers()
     return app
+
+
+def _use_outbox(app: WorkerApp) -> None:
+    """Let messages wait in the database until their work is committed, and pass them on from there."""
+    app.outbox = Outbox(app.settings.database, app.settings.max_reads)
+    app.steps["worker"].add(RelayStep)
+    if app.settings.broker_scheme not in AMQP_SCHEMES:
+        app.steps["consumer"].add(RedisLeases)
+    ask_before_execution()
 
 
 def log_like_the_gateway(settings: WorkerSettings) -> None:
@@ -61,15 +87,14 @@ def log_like_the_gateway(settings: WorkerSettings) -> None:
 def _configuration(settings: WorkerSettings) -> dict[str, Any]:
     return {
         "broker_url": settings.broker_url,
-        "broker_transport_options": {
-            "visibility_timeout": settings.visibility_timeout,
-            "max_reads": settings.max_reads,
-            "polling_interval": settings.polling_interval,
-        },
+        "broker_transport_options": _transport_options(settings),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "result_backend": settings.result_backend_url,
         "result_expires": None,
+        "result_max_bytes": settings.result_max_bytes,
+        "result_patience": settings.result_patience_seconds,
+        "default_organization": settings.default_organization,
         "task_serializer": "json",
         "result_serializer": "json",
         "accept_content": ["json"],
@@ -86,6 +111,24 @@ def _configuration(settings: WorkerSettings) -> dict[str, Any]:
         "worker_send_task_events": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "imports": tuple(f"workerapp.tasks.{module.name}" for module in pkgutil.iter_modules(workerapp.tasks.__path__)),
+    }
+
+
+def _transport_options(settings: WorkerSettings) -> dict[str, Any]:
+    if settings.broker_scheme in AMQP_SCHEMES:
+        return {"confirm_publish": True}
+    if not settings.broker_is_database:
+        return {
+            "visibility_timeout": settings.visibility_timeout,
+            "unacked_restore_interval": settings.visibility_timeout / 3,
+            "unacked_restore_throttle": 1,
+            "unacked_mutex_expire": math.ceil(settings.visibility_timeout),
+            "socket_keepalive": True,
+        }
+    return {
+        "visibility_timeout": settings.visibility_timeout,
+        "max_reads": settings.max_reads,
+        "polling_interval": settings.polling_interval,
     }
 
 

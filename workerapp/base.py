@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from celery import Task, signals
 from celery._state import get_current_task
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, Reject
+from kombu.exceptions import OperationalError
 from sqlalchemy.orm import Session
 
 from workerapp.contract.caller import ORGANIZATION_HEADER, USER_HEADER
 from workerapp.contract.tasks import TEST_RUN_HEADER
+from workerapp.db.connection import LOST
+from workerapp.outbox import obey
 
 if TYPE_CHECKING:
     from workerapp.app import WorkerApp
@@ -87,8 +90,21 @@ class BaseTask(Task):  # type: ignore[misc]  # Celery has no types
             options["headers"] = headers
         return super().apply_async(args, kwargs, *positional, **options)
 
+    def retry(self, *args: Any, **options: Any) -> Any:
+        """Retry; when the retry cannot be published because the broker is away, the message is handed back.
+
+        Celery itself would give such a task up.
+        """
+        try:
+            return super().retry(*args, **options)
+        except Reject as rejected:
+            if isinstance(rejected.reason, (*LOST, OperationalError)):
+                raise Reject(rejected.reason, requeue=True) from rejected
+            raise
+
     def before_start(self, task_id: str, args: Any, kwargs: dict[str, Any]) -> None:
         """Make the tenant known to the task, whether it came in the headers or among the arguments."""
+        obey(self.request)
         for name in TENANT_HEADERS:
             given = kwargs.pop(name, None)
             setattr(self.request, name, getattr(self.request, name, None) or given)

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from kombu.transport import TRANSPORT_ALIASES, virtual
 
-URL = "capture://"
+URL = "capture://nowhere"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import Any
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from workerapp.db.settings import SettingsInvalid, SharedSettings, load_settings
 
-__all__ = ["LaneSettings", "SettingsInvalid", "SweeperSettings", "WorkerSettings", "load_worker_settings"]
+__all__ = [
+    "LaneSettings",
+    "OutboxSettings",
+    "RetentionSettings",
+    "SettingsInvalid",
+    "SweeperSettings",
+    "WorkerSettings",
+    "load_worker_settings",
+]
+
+
+DAY = 86_400.0
 
 
 class LaneSettings(BaseModel):
@@ -30,6 +42,8 @@ class LaneSettings(BaseModel):
     keep_pause: float
     #: How long a lane without work waits for a change before it looks again.
     idle_seconds: float
+    #: Between two looks whether the run was cancelled, while no hint comes.
+    watch_pause: float
     #: How many seconds a lane may be silent before it counts as dead.
     grace: float
 
@@ -43,6 +57,35 @@ class SweeperSettings(BaseModel):
     grace: float
     batch: int
     dead_node_after: float
+
+
+class RetentionSettings(BaseModel):
+    """After how many seconds what is finished is removed, how often, and how many rows by one statement."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pause: float
+    batch: int
+    events: float
+    results: float
+    deliveries: float
+    idempotency_keys: float
+    chords: float
+
+
+class OutboxSettings(BaseModel):
+    """How stored messages are passed on to a broker other than the database."""
+
+    model_config = ConfigDict(frozen=True)
+
+    #: How many messages of one queue the broker may have that no worker has begun.
+    ahead: int
+    #: How many are passed on in one go.
+    batch: int
+    #: Seconds between two looks while no hint comes.
+    pause: float
+    #: Seconds after which a message that nobody has begun is looked for.
+    lost_after: float
 
 
 class WorkerSettings(SharedSettings):
@@ -66,6 +109,18 @@ class WorkerSettings(SharedSettings):
     #: Seconds between two looks into the queue while no hint comes.
     polling_interval: float = Field(default=1.0, gt=0, le=60)
 
+    #: With RabbitMQ or Redis: how many messages of a queue are there at a time; the others wait in the database.
+    broker_ahead: int = Field(default=200, ge=1)
+    #: With RabbitMQ or Redis: seconds after which a message that nobody has begun may be lost.
+    broker_lost_seconds: float = Field(default=120, ge=1)
+
+    #: The largest result a task may give, in bytes of JSON.
+    result_max_bytes: int = Field(default=1024 * 1024, ge=1024)
+    #: Seconds to go on trying to write a state before the message is handed back to the broker.
+    result_patience_seconds: float = Field(default=30, gt=0)
+    #: Whose are tasks that name no organization; without it their states are not written.
+    default_organization: UUID | None = None
+
     lane_concurrency: int = Field(default=50, ge=1, le=1000)
     lane_slice_seconds: float = Field(default=20, gt=0)
     lane_lease_seconds: float = Field(default=30, ge=1)
@@ -73,6 +128,10 @@ class WorkerSettings(SharedSettings):
     lane_record_pause: float = Field(default=0.05, ge=0)
     lane_idle_seconds: float = Field(default=1.0, gt=0)
     lane_grace_seconds: float = Field(default=10, ge=0)
+    lane_watch_seconds: float = Field(default=0.5, gt=0)
+
+    #: Seconds between two reports of a worker, and two looks whether it has to stop a task, while no hint comes.
+    report_seconds: float = Field(default=2, gt=0)
 
     #: Before a request is tried again: this long at first, then twice as long each time, up to the second figure.
     target_backoff_seconds: float = Field(default=0.5, gt=0)
@@ -81,6 +140,15 @@ class WorkerSettings(SharedSettings):
     sweep_pause_seconds: float = Field(default=5, gt=0)
     sweep_batch: int = Field(default=100, ge=1)
     dead_node_seconds: float = Field(default=300, ge=60)
+
+    prune_pause_seconds: float = Field(default=60, gt=0)
+    prune_batch: int = Field(default=1000, ge=1)
+    retention_event_days: float = Field(default=7, gt=0)
+    #: Of results and of what they belong to: runs and tasks.
+    retention_result_days: float = Field(default=30, gt=0)
+    retention_delivery_days: float = Field(default=30, gt=0)
+    retention_idempotency_key_days: float = Field(default=1, gt=0)
+    retention_chord_days: float = Field(default=1, gt=0)
 
     @cached_property
     def lanes(self) -> LaneSettings:
@@ -93,7 +161,15 @@ class WorkerSettings(SharedSettings):
             record_pause=self.lane_record_pause,
             keep_pause=self.lane_lease_seconds / 4,
             idle_seconds=self.lane_idle_seconds,
+            watch_pause=self.lane_watch_seconds,
             grace=self.lane_grace_seconds,
+        )
+
+    @cached_property
+    def outbox(self) -> OutboxSettings:
+        """What concerns passing messages on."""
+        return OutboxSettings(
+            ahead=self.broker_ahead, batch=100, pause=self.polling_interval, lost_after=self.broker_lost_seconds
         )
 
     @cached_property
@@ -104,6 +180,19 @@ class WorkerSettings(SharedSettings):
             grace=self.lane_grace_seconds,
             batch=self.sweep_batch,
             dead_node_after=self.dead_node_seconds,
+        )
+
+    @cached_property
+    def retention(self) -> RetentionSettings:
+        """What concerns the removal of what is finished."""
+        return RetentionSettings(
+            pause=self.prune_pause_seconds,
+            batch=self.prune_batch,
+            events=self.retention_event_days * DAY,
+            results=self.retention_result_days * DAY,
+            deliveries=self.retention_delivery_days * DAY,
+            idempotency_keys=self.retention_idempotency_key_days * DAY,
+            chords=self.retention_chord_days * DAY,
         )
 
 

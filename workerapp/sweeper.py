@@ -1,22 +1,23 @@
-"""Repair: settles runs that are due and revives those whose lanes died. One sweep at a time in the whole deployment."""
+"""The sweeper: runs the steps of repair and retention now and then, and remembers what each of them did.
+
+Every worker has one. An advisory lock lets one of them sweep at a time; it ends with its connection, so that a dead
+sweeper is replaced by the next worker that tries.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+import time
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import psycopg
 from celery import bootsteps
 
-from workerapp.base import BaseTask, acting_for
-from workerapp.contract import tasks
-from workerapp.contract.caller import ORGANIZATION_HEADER
 from workerapp.contract.events import EVENT_CHANNEL, QUEUE_CHANNEL
-from workerapp.db.connection import ROLE
-from workerapp.db.statements import clause
+from workerapp.db.connection import Connection, connect
+from workerapp.repair import REPAIR, Step
+from workerapp.retention import RETENTION
 from workerapp.serving import ServingCheck
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Whoever holds this advisory lock sweeps; the lock ends with its connection, so a dead sweeper is replaced.
 SWEEP_LOCK = 7_402_118_555_002
+RECORD = "SELECT record_sweep(%s, %s, %s, %s, %s)"
+NOTIFY = "SELECT pg_notify(%s, ''), pg_notify(%s, '')"
 
 
 class SweeperStep(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -37,7 +39,7 @@ class SweeperStep(bootsteps.StartStopStep):  # type: ignore[misc]
         self._sweeper: Sweeper | None = None
 
     def start(self, worker: Any) -> None:
-        self._sweeper = Sweeper(worker.app)
+        self._sweeper = Sweeper(worker.app, worker.hostname)
         self._sweeper.start()
 
     def stop(self, worker: Any) -> None:
@@ -50,75 +52,72 @@ class SweeperStep(bootsteps.StartStopStep):  # type: ignore[misc]
 class Sweeper(threading.Thread):
     """Sweeps until stopped, pausing between sweeps; a sweep that fails is tried again."""
 
-    def __init__(self, app: WorkerApp) -> None:
+    def __init__(self, app: WorkerApp, node: str) -> None:
         super().__init__(name="sweeper", daemon=True)
         self._app = app
-        self._settings = app.settings.sweeper
+        self._node = node
+        self._pause = app.settings.sweeper.pause
         self._stopping = threading.Event()
 
     def run(self) -> None:
         """Sweep now and then."""
         while not self._stopping.is_set():
             try:
-                self._hold_the_lock()
+                with connect(self._app.settings.database, application_name="sweeper") as connection:
+                    self._work(connection)
             except psycopg.Error as error:
                 logger.warning("sweeper_without_database", extra={"error": type(error).__name__})
-            self._stopping.wait(self._settings.pause)
+            self._stopping.wait(self._pause)
 
     def stop(self) -> None:
         """End after the sweep that is under way."""
         self._stopping.set()
 
-    def _hold_the_lock(self) -> None:
-        conninfo = self._app.settings.database.conninfo(role=ROLE, application_name="sweeper")
-        with psycopg.connect(conninfo, autocommit=True) as connection:
-            while not self._stopping.is_set():
-                row = connection.execute("SELECT pg_try_advisory_lock(%s)", (SWEEP_LOCK,)).fetchone()
-                if row is not None and row[0]:
-                    sweep(self._app, connection)
-                self._stopping.wait(self._settings.pause)
+    def _work(self, connection: Connection) -> None:
+        sweep = Sweep(self._app, connection, self._node)
+        while not self._stopping.is_set():
+            row = connection.execute("SELECT pg_try_advisory_lock(%s)", (SWEEP_LOCK,)).fetchone()
+            if row is not None and row[0]:
+                sweep.run(REPAIR)
+                sweep.run_sometimes(RETENTION, self._app.settings.retention.pause)
+            self._stopping.wait(self._pause)
 
 
-def sweep(app: WorkerApp, connection: psycopg.Connection) -> int:
-    """Help every run that needs it, and remove the queues of dead nodes; returns how many runs were helped."""
-    settings = app.settings.sweeper
-    connection.execute("SELECT broker_sweep(make_interval(secs => %s))", (settings.dead_node_after,))
-    rows = connection.execute(
-        "SELECT organization_id, test_run_id, need FROM runs_in_need(make_interval(secs => %s), %s)",
-        (settings.grace, settings.batch),
-    ).fetchall()
-    for organization_id, test_run_id, need in rows:
-        _help(app, organization_id, test_run_id, need)
-    if rows:
-        connection.execute("SELECT pg_notify(%s, ''), pg_notify(%s, '')", (EVENT_CHANNEL, QUEUE_CHANNEL))
-    return len(rows)
+class Sweep:
+    """Runs steps on one connection; a step that fails holds up no other."""
 
+    def __init__(self, app: WorkerApp, connection: Connection, node: str) -> None:
+        self._app = app
+        self._connection = connection
+        self._node = node
+        self._next_time = 0.0
 
-def _help(app: WorkerApp, organization_id: UUID, test_run_id: UUID, need: str) -> None:
-    fields = {"organization_id": str(organization_id), "test_run_id": str(test_run_id)}
-    action: Callable[[WorkerApp, UUID, UUID], None] = _revive if need == "revive" else _settle
-    try:
-        action(app, organization_id, test_run_id)
-    except Exception:
-        # The next run may be healthier, and this one is met again at the next sweep.
-        logger.exception("run_not_repaired", extra=fields)
-    else:
-        logger.warning("run_revived" if need == "revive" else "run_settled_late", extra=fields)
+    def run(self, steps: tuple[Step, ...]) -> int:
+        """Run the steps in their order; returns how much there was to do."""
+        done = sum(self._step(step) for step in steps)
+        if done:
+            self._connection.execute(NOTIFY, (EVENT_CHANNEL, QUEUE_CHANNEL))
+        return done
 
+    def run_sometimes(self, steps: tuple[Step, ...], pause: float) -> None:
+        """Run the steps unless they ran less than `pause` seconds ago."""
+        if time.monotonic() >= self._next_time:
+            self._next_time = time.monotonic() + pause
+            self.run(steps)
 
-def _settle(app: WorkerApp, organization_id: UUID, test_run_id: UUID) -> None:
-    with app.database.session(organization_id) as db:
-        db.execute(clause("runs", "settle"), {"run": test_run_id})
-
-
-def _revive(app: WorkerApp, organization_id: UUID, test_run_id: UUID) -> None:
-    from workerapp.tasks.test_run import revive  # noqa: PLC0415 - tasks are imported when the worker starts
-
-    task: BaseTask = app.tasks[tasks.COLLECT_RESULTS]
-    request = type("Request", (), {ORGANIZATION_HEADER: str(organization_id)})
-    token = acting_for.set(request)
-    try:
-        with app.database.session(organization_id) as db:
-            revive(task, db, test_run_id)
-    finally:
-        acting_for.reset(token)
+    def _step(self, step: Step) -> int:
+        began = time.monotonic()
+        done, error = 0, None
+        try:
+            done = step.work(self._app, self._connection)
+        except Exception as failure:
+            if self._connection.closed:
+                raise
+            error = f"{type(failure).__name__}: {failure}".strip()
+            logger.exception("sweep_step_failed", extra={"step": step.name})
+        seconds = time.monotonic() - began
+        if done:
+            fields = {"step": step.name, "done": done, "seconds": round(seconds, 3), "node": self._node}
+            logger.info("sweep_step_done", extra=fields)
+        self._connection.execute(RECORD, (step.name, self._node, done, seconds, error))
+        return done

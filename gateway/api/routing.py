@@ -48,6 +48,10 @@ def executes(handler: Handler) -> Operation:
     return Operation(Scope.EXECUTE, handler)
 
 
+def administers(handler: Handler) -> Operation:
+    return Operation(Scope.ADMIN, handler)
+
+
 def resource(path: str, **operations: Operation) -> Route:
     """The route of a path; operations are named by their methods in lower case."""
 

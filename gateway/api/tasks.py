@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field, JsonValue
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import func, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,7 +21,8 @@ from gateway.launcher import LaunchOptions
 from gateway.services import services_of
 from gateway.settings import GatewaySettings
 from workerapp.contract.caller import ORGANIZATION_HEADER, USER_HEADER, Caller
-from workerapp.contract.states import TaskState
+from workerapp.contract.events import CONTROL_CHANNEL, EVENT_CHANNEL
+from workerapp.contract.states import FINAL_TASK_STATES, TaskState
 from workerapp.db import tables
 from workerapp.db.tenant import tenant_transaction
 
@@ -93,6 +94,7 @@ _WHOLE = (
     func.task_error_message(_task.error).label("error"),
     _task.error["exc_type"].astext.label("error_type"),
 )
+_CANCEL = text("SELECT cancel_task(:id)")
 #: Of the last one on a page: when it was made, and its id.
 _Key = tuple[AwareDatetime, Annotated[str, Field(pattern=r"^[^\x00]{1,255}$")]]
 
@@ -122,12 +124,28 @@ async def submit_task(request: Request, caller: Caller) -> Response:
 
 async def get_task(request: Request, caller: Caller) -> Response:
     task_id = path_text(request, "task_id", WHAT)
-    statement = select(*_WHOLE).where(_task.organization_id == caller.organization_id, _task.id == task_id)
     async with tenant_transaction(services_of(request).engine, caller) as connection:
-        row = (await connection.execute(statement)).mappings().one_or_none()
+        return answer(await _find(connection, caller, task_id))
+
+
+async def cancel_task(request: Request, caller: Caller) -> Response:
+    """Ends the task, or cancels the run that was submitted as it; what has ended already is answered as it is."""
+    services = services_of(request)
+    task_id = path_text(request, "task_id", WHAT)
+    async with tenant_transaction(services.engine, caller) as connection:
+        await _find(connection, caller, task_id)
+        await connection.execute(_CANCEL, {"id": task_id})
+        task = await _find(connection, caller, task_id)
+    services.hints.news(CONTROL_CHANNEL, EVENT_CHANNEL)
+    return answer(task, 200 if task.status in FINAL_TASK_STATES else 202)
+
+
+async def _find(connection: AsyncConnection, caller: Caller, task_id: str) -> Task:
+    statement = select(*_WHOLE).where(_task.organization_id == caller.organization_id, _task.id == task_id)
+    row = (await connection.execute(statement)).mappings().one_or_none()
     if row is None:
         raise not_found(WHAT, task_id)
-    return answer(Task(**row, links=_links(task_id, row["test_run_id"])))
+    return Task(**row, links=_links(task_id, row["test_run_id"]))
 
 
 async def list_tasks(request: Request, caller: Caller) -> Response:
@@ -150,7 +168,8 @@ def _summary(row: Any) -> TaskSummary:
 
 
 def _links(task_id: str, test_run_id: UUID | None) -> Links:
-    links = {"self": f"/v1/tasks/{task_id}", "events": f"/v1/tasks/{task_id}/events"}
+    path = f"/v1/tasks/{task_id}"
+    links = {"self": path, "events": f"{path}/events", "cancel": f"{path}/cancel"}
     return links if test_run_id is None else links | {"test_run": f"/v1/test-runs/{test_run_id}"}
 
 

@@ -142,6 +142,9 @@ async def _start(connection: AsyncConnection, services: Services, caller: Caller
     )
     path = f"/v1/test-runs/{run_id}"
     body = RunSubmitted(
-        task_id=task_id, test_run_id=run_id, status=RunStatus.QUEUED, links={"self": path, "events": f"{path}/events"}
+        task_id=task_id,
+        test_run_id=run_id,
+        status=RunStatus.QUEUED,
+        links={"self": path, "events": f"{path}/events", "cancel": f"{path}/cancel"},
     )
     return Made(status=202, location=path, body=body)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BeforeValidator, Field
-from sqlalchemy import Row, select
+from sqlalchemy import Row, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,7 +16,8 @@ from gateway.api.answers import Links, Out, Time, answer
 from gateway.api.paging import PageQuery, Position, not_found, page_limit, page_of, path_uuid, read_cursor, read_query
 from gateway.services import services_of
 from workerapp.contract.caller import Caller
-from workerapp.contract.states import ResultStatus, RunStatus
+from workerapp.contract.events import CONTROL_CHANNEL, EVENT_CHANNEL
+from workerapp.contract.states import FINAL_RUN_STATUSES, ResultStatus, RunStatus
 from workerapp.db import tables
 from workerapp.db.tenant import tenant_transaction
 
@@ -45,6 +46,7 @@ class TestRun(Out):
     created_at: Time
     started_at: Time | None
     finished_at: Time | None
+    cancel_requested_at: Time | None
     duration_seconds: float | None
     links: Links
 
@@ -89,13 +91,14 @@ _run = tables.test_run.c
 _result = tables.test_result.c
 _COUNTS = ("pending", "passed", "failed", "errored", "cancelled", "unscored")
 _SAME = ("id", "status", "test_configuration_id", "task_id", *_COUNTS, "reason", "seq")
-_TIMES = ("created_at", "started_at", "finished_at")
+_TIMES = ("created_at", "started_at", "finished_at", "cancel_requested_at")
 _RUN_COLUMNS = tuple(_run[name] for name in (*_SAME, *_TIMES, "planned"))
 _RESULT_COLUMNS = (
     *(_result.test_id, _result.position, _result.status, tables.test.c.input, tables.test.c.expected),
     *(_result.output, _result.scores, _result.latency_ms, _result.attempts, _result.http_status),
     *(_result.error, _result.finished_at),
 )
+_CANCEL = text("SELECT cancel_run(:id)")
 
 
 async def list_test_runs(request: Request, caller: Caller) -> Response:
@@ -118,6 +121,18 @@ async def get_test_run(request: Request, caller: Caller) -> Response:
     key = path_uuid(request, "test_run_id", WHAT)
     async with tenant_transaction(services_of(request).engine, caller) as connection:
         return answer(_test_run(await _find(connection, caller, key)))
+
+
+async def cancel_test_run(request: Request, caller: Caller) -> Response:
+    """Cancels the run; it settles within a second, and one that has ended already is answered as it is."""
+    services = services_of(request)
+    key = path_uuid(request, "test_run_id", WHAT)
+    async with tenant_transaction(services.engine, caller) as connection:
+        await _find(connection, caller, key)
+        await connection.execute(_CANCEL, {"id": key})
+        run = _test_run(await _find(connection, caller, key))
+    services.hints.news(CONTROL_CHANNEL, EVENT_CHANNEL)
+    return answer(run, 200 if run.status in FINAL_RUN_STATUSES else 202)
 
 
 async def list_test_results(request: Request, caller: Caller) -> Response:
@@ -160,6 +175,7 @@ def _test_run(row: Any) -> TestRun:
             "self": path,
             "events": f"{path}/events",
             "results": f"{path}/results",
+            "cancel": f"{path}/cancel",
             "task": f"/v1/tasks/{row.task_id}",
         },
     )

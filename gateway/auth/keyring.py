@@ -11,7 +11,7 @@ from uuid import UUID
 
 import psycopg
 
-from gateway.auth.keys import ALL_SCOPES, Scope, new_secret
+from gateway.auth.keys import TENANT_SCOPES, Scope, new_secret
 from workerapp.db.address import DatabaseAddress
 
 #: Row-level security is forced, so it binds the owner too; this role's policies let it see every organization.
@@ -63,7 +63,7 @@ def create_key(
     connection: psycopg.Connection,
     organization_id: UUID,
     name: str,
-    scopes: Iterable[str] = ALL_SCOPES,
+    scopes: Iterable[str] = TENANT_SCOPES,
     expires_at: datetime | None = None,
 ) -> NewKey:
     """Make a key; only its hash is stored."""
@@ -87,7 +87,7 @@ def revoke_key(connection: psycopg.Connection, key_id: UUID) -> bool:
 
 def _known_scopes(scopes: Iterable[str]) -> list[str]:
     wanted = list(dict.fromkeys(scopes))
-    unknown = [scope for scope in wanted if scope not in ALL_SCOPES]
+    unknown = [scope for scope in wanted if scope not in tuple(Scope)]
     if unknown or not wanted:
         known = ", ".join(Scope)
         raise KeyringRefused(f"A key needs scopes, each one of {known}; {', '.join(unknown) or 'none was given'}.")

@@ -31,9 +31,12 @@ class Scope(StrEnum):
     READ = "read"
     WRITE = "write"
     EXECUTE = "execute"
+    #: Everything under `/v1/admin`, which crosses organizations: for operators, never given unasked.
+    ADMIN = "admin"
 
 
-ALL_SCOPES = tuple(Scope)
+#: What a key gets that asks for nothing else; all of it stays within the key's organization.
+TENANT_SCOPES = (Scope.READ, Scope.WRITE, Scope.EXECUTE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

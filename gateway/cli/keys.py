@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 
 from gateway.auth.keyring import KeyringRefused, create_key, create_organization, open_keyring, revoke_key
-from gateway.auth.keys import ALL_SCOPES
+from gateway.auth.keys import TENANT_SCOPES, Scope
 from gateway.cli.failures import CommandFailed, ExitStatus
 from gateway.cli.operator_database import add_database_argument, database_url
 from workerapp.db.address import DatabaseAddress
@@ -31,7 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     create.set_defaults(action=_create)
     create.add_argument("--organization", required=True, metavar="NAME", help="whose key it is")
     create.add_argument("--name", default="key", help="to tell it from others (default: key)")
-    create.add_argument("--scopes", default=",".join(ALL_SCOPES), help="separated by commas (default: all)")
+    create.add_argument(
+        "--scopes",
+        default=",".join(TENANT_SCOPES),
+        help=f"separated by commas, of {', '.join(Scope)} (default: %(default)s); {Scope.ADMIN} sees all organizations",
+    )
     listing = actions.add_parser("list", help="list keys, without their secrets")
     listing.set_defaults(action=_list)
     listing.add_argument("--organization", metavar="NAME", help="only this organization's")

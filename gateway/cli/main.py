@@ -19,6 +19,14 @@ COMMANDS = {
     "serve": "serve the HTTP API, and nothing else",
     "migrate": "bring the database to the newest schema",
     "keys": "create, list and revoke API keys; make a key for stored secrets",
+    "adopt": "make the tasks of an existing Celery app, on its own table, tasks of an organization",
+    "workers": "list workers",
+    "tasks": "list the tasks that are being executed",
+    "queues": "list queues and how much is in them",
+    "cancel": "cancel a test run",
+    "revoke": "revoke a task that waits",
+    "terminate": "stop a task, also while it is executed",
+    "purge": "remove all that waits in a queue",
 }
 
 

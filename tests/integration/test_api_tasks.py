@@ -114,7 +114,8 @@ def _record(
     """Write a state as the worker's result backend does."""
     with connect(database.url, "worker_rw", tenant.organization_id) as worker:
         row = worker.execute(
-            "SELECT record_task_state(%s, %s, %s, %s, %s, %s, 'echo', 'w', 0, 'celery', NULL, NULL, NULL, NULL)",
+            "SELECT record_task_state(%s, %s, %s, %s, %s, NULL, %s, 'echo', 'w', 0, 'celery', NULL, NULL, NULL, NULL,"
+            " false)",
             (task_id, tenant.organization_id, state, result, error, traceback),
         ).fetchone()
     assert row == ("written",)

@@ -13,6 +13,7 @@ from openapi_spec_validator import validate
 from pydantic import BaseModel
 from starlette.routing import Route
 
+from gateway.api import admin
 from gateway.api.endpoints import Endpoint
 from gateway.api.service import About, Health
 from gateway.api.tasks import Task, TaskSubmission, TaskSubmitted, TaskSummary
@@ -52,6 +53,15 @@ MODELS: dict[str, type[BaseModel]] = {
     "TestConfiguration": TestConfiguration,
     "TestRun": TestRun,
     "TestResult": TestResult,
+    "Worker": admin.Worker,
+    "ActiveTask": admin.ActiveTask,
+    "OrganizationDepth": admin.OrganizationDepth,
+    "Queue": admin.Queue,
+    "Purge": admin.Purge,
+    "Purged": admin.Purged,
+    "AdminTask": admin.AdminTask,
+    "SweepStep": admin.SweepStep,
+    "Sweeper": admin.Sweeper,
     **{
         kind.__name__: kind
         for kind in (

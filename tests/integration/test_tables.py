@@ -17,6 +17,7 @@ BEHIND_FUNCTIONS = {
     "broker_message",
     "chord",
     "chord_part",
+    "sweep_step",
     "worker_heartbeat",
 }
 

@@ -13,6 +13,8 @@ from gateway.stream.settings import StreamSettings
 from tests.stack.process import ROOT
 from workerapp.settings import WorkerSettings
 
+NAMING_COMMANDS = ("README.md", *(f"docs/{name}.md" for name in ("cli", "control", "getting-started", "security")))
+
 
 def variables() -> set[str]:
     """The environment's names of all settings."""
@@ -33,7 +35,7 @@ def test_the_example_environment_sets_what_there_is() -> None:
     assert set(re.findall(r"^(\w+)=", text, re.MULTILINE)) <= variables()
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/cli.md", "docs/getting-started.md", "docs/security.md"])
+@pytest.mark.parametrize("name", NAMING_COMMANDS)
 def test_a_document_names_only_commands_and_targets_that_exist(name: str) -> None:
     text = (ROOT / name).read_text()
     assert set(re.findall(r"(?:`|^)gateway ([a-z]+)", text, re.MULTILINE)) <= COMMANDS.keys()

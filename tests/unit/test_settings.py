@@ -92,11 +92,24 @@ def test_the_same_database_with_another_login_is_accepted() -> None:
 
 
 @pytest.mark.parametrize("url", ["amqp://guest@localhost//", "redis://localhost/0", "nonsense"])
-@pytest.mark.parametrize("name", ["BROKER_URL", "CELERY_RESULT_BACKEND"])
-def test_only_postgres_is_supported_and_the_sentence_says_so(name: str, url: str) -> None:
-    (sentence,) = sentences_of(database_url=URL, **{name: url})
-    assert sentence.startswith(name)
+def test_only_postgres_can_be_the_result_backend_and_the_sentence_says_so(url: str) -> None:
+    (sentence,) = sentences_of(database_url=URL, CELERY_RESULT_BACKEND=url)
+    assert sentence.startswith("CELERY_RESULT_BACKEND")
     assert "only Postgres" in sentence
+
+
+@pytest.mark.parametrize("url", ["amqp://guest@localhost//", "amqps://host/vhost", "redis://localhost/0"])
+def test_rabbitmq_and_redis_can_be_the_broker(url: str) -> None:
+    settings = load_worker_settings(database_url=URL, BROKER_URL=url)
+    assert not settings.broker_is_database
+    assert settings.result_backend_url == URL
+
+
+@pytest.mark.parametrize("url", ["sqs://", "memory://", "nonsense"])
+def test_what_cannot_be_the_broker_is_refused_and_the_sentence_names_what_can(url: str) -> None:
+    (sentence,) = sentences_of(database_url=URL, BROKER_URL=url)
+    assert sentence.startswith("BROKER_URL")
+    assert "Postgres, RabbitMQ (amqp://) or Redis (redis://)" in sentence
 
 
 def test_each_wrong_setting_has_its_own_sentence() -> None:

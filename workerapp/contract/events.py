@@ -12,6 +12,8 @@ from uuid import UUID
 EVENT_CHANNEL = "gateway_event"
 #: Somebody committed messages into a queue. Carries no payload and may be lost.
 QUEUE_CHANNEL = "gateway_queue"
+#: Somebody cancelled or ended work that a worker may hold. Carries no payload and may be lost.
+CONTROL_CHANNEL = "gateway_control"
 
 
 class EventType(StrEnum):

@@ -81,6 +81,7 @@ class Hints:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._waiting: set[str] = set()
+        self._sent_at: dict[str, float] = {}
         self._thread: threading.Thread | None = None
 
     def _start(self) -> None:
@@ -90,16 +91,25 @@ class Hints:
 
     def _run(self) -> None:
         while self._thread is threading.current_thread() or self._waiting:
-            if not self._wake.wait(IDLE):
+            if not self._wake.wait(self._due_in()) and not self._waiting:
                 self._session.close()
                 self._wake.wait()
             self._wake.clear()
             self._send()
-            time.sleep(self._interval)
+
+    def _due_in(self) -> float:
+        """In how many seconds the first of the waiting hints may go out."""
+        with self._lock:
+            due = [self._sent_at.get(channel, 0.0) + self._interval for channel in self._waiting]
+        return max(0.0, min(due) - time.monotonic()) if due else IDLE
 
     def _send(self) -> None:
+        """Send what is due: a channel that was silent does not wait for one that was not."""
+        now = time.monotonic()
         with self._lock:
-            channels, self._waiting = sorted(self._waiting), set()
+            channels = sorted(c for c in self._waiting if self._sent_at.get(c, 0.0) + self._interval <= now)
+            self._waiting.difference_update(channels)
+            self._sent_at.update(dict.fromkeys(channels, now))
         if not channels:
             return
         try:

@@ -16,6 +16,9 @@ from workerapp.db.address import AddressInvalid, DatabaseAddress
 from workerapp.db.sealing import Sealer
 
 PREFIX = "GATEWAY_"
+#: Brokers that can take the place of the database, by the scheme of their URLs.
+AMQP_SCHEMES = frozenset({"amqp", "amqps", "pyamqp"})
+REDIS_SCHEMES = frozenset({"redis", "rediss", "redis+socket", "sentinel"})
 
 _Settings = TypeVar("_Settings", bound="SharedSettings")
 
@@ -66,6 +69,16 @@ class SharedSettings(BaseSettings):
         """Where the database is."""
         return DatabaseAddress.parse(self.database_url)
 
+    @property
+    def broker_scheme(self) -> str:
+        """What the broker's URL begins with."""
+        return self.broker_url.partition("://")[0].lower()
+
+    @property
+    def broker_is_database(self) -> bool:
+        """Whether the queue is in the database, and not in RabbitMQ or Redis."""
+        return self.broker_scheme not in AMQP_SCHEMES | REDIS_SCHEMES
+
     @cached_property
     def outbound(self) -> OutboundPolicy:
         """What may be called on a tenant's behalf."""
@@ -111,8 +124,11 @@ class SharedSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _name_one_database(self) -> Self:
-        _check_same_database("BROKER_URL", "broker", self.broker_url, self.database)
-        _check_same_database("CELERY_RESULT_BACKEND", "result backend", self.result_backend_url, self.database)
+        if self.broker_is_database:
+            what = "the broker can be Postgres, RabbitMQ (amqp://) or Redis (redis://)"
+            _check_same_database("BROKER_URL", what, self.broker_url, self.database)
+        what = "only Postgres can be the result backend"
+        _check_same_database("CELERY_RESULT_BACKEND", what, self.result_backend_url, self.database)
         return self
 
 
@@ -120,8 +136,7 @@ def _check_same_database(name: str, what: str, url: str, database: DatabaseAddre
     if not DatabaseAddress.names_postgres(url):
         scheme = f"{url.partition('://')[0]}://" if "://" in url else "of no URL"
         raise ValueError(
-            f"{name} has the form {scheme}; this version supports only Postgres as the {what}. "
-            f"Leave {name} out, and the database of DATABASE_URL is used."
+            f"{name} has the form {scheme}; {what}. Leave {name} out, and the database of DATABASE_URL is used."
         )
     try:
         address = DatabaseAddress.parse(url)

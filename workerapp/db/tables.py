@@ -261,7 +261,7 @@ task = Table(
     _optional("children", OptionalJSON),
     _optional("test_run_id", Uuid),
     _optional("run_group_id", Uuid),
-    _optional("unpublished", OptionalJSON),
+    _needed("begun", Integer),
     _optional("eta", Time),
     _optional("expires_at", Time),
     _needed("created_at", Time),

@@ -20,12 +20,12 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from workerapp.contract.events import EVENT_CHANNEL
+from workerapp.contract.events import CONTROL_CHANNEL, EVENT_CHANNEL
 from workerapp.contract.specs import ConfigurationSpec
 from workerapp.db.address import DatabaseAddress
 from workerapp.db.connection import ROLE
 from workerapp.db.statements import load
-from workerapp.execution.trial import LeasedTest, Trials, open_trials
+from workerapp.execution.trial import LeasedTest, Trials, Unopened, open_trials
 from workerapp.settings import LaneSettings, WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -74,10 +74,7 @@ async def run_slice(work: LaneSlice, settings: WorkerSettings) -> SliceReport:
         keys = {"run": work.test_run_id, "number": work.number, "slice": work.slice, "holder": work.holder}
         start = await _fetch(connection, "start", keys | {"lease": settings.lanes.lease})
         if start is None:
-            busy = await _fetch(connection, "busy_for", keys)
-            if busy is None:
-                return SliceReport(SliceOutcome.PASSED)
-            return SliceReport(SliceOutcome.BUSY, free_in=busy["seconds"])
+            return await _not_started(connection, keys)
         if start["before"] is not None:
             await connection.execute(SQL["inherit"], keys | {"before": start["before"]})
         try:
@@ -97,19 +94,30 @@ async def run_slice(work: LaneSlice, settings: WorkerSettings) -> SliceReport:
             raise
         if outcome is SliceOutcome.FINISHED:
             await connection.execute(SQL["finish"], keys)
-            await connection.execute("SELECT settle_run(%s)", (work.test_run_id,))
+            await connection.execute(SQL["settle"], keys)
+            await connection.execute("SELECT pg_notify(%s, '')", (EVENT_CHANNEL,))
         return SliceReport(outcome, tests=lane.recorded)
 
 
+async def _not_started(connection: psycopg.AsyncConnection[dict[str, Any]], keys: dict[str, Any]) -> SliceReport:
+    """Tell why. A lane that has finished says so again: whoever finished it may not have lived to record its task."""
+    lane = await _fetch(connection, "not_started", keys)
+    if lane is None:
+        return SliceReport(SliceOutcome.PASSED)
+    if lane["finished"]:
+        return SliceReport(SliceOutcome.FINISHED)
+    return SliceReport(SliceOutcome.BUSY, free_in=lane["seconds"])
+
+
 class Lane:
-    """The coroutines of one slice: one leases, as many as the limit execute, one records, one keeps the leases."""
+    """The coroutines of one slice: one leases, as many as the limit execute, one records, two keep and watch."""
 
     def __init__(
         self,
         *,
         connection: psycopg.AsyncConnection[dict[str, Any]],
         keys: dict[str, Any],
-        trials: Trials,
+        trials: Trials | Unopened,
         limit: int,
         settings: LaneSettings,
         sequential: bool,
@@ -127,6 +135,7 @@ class Lane:
         self._finished: list[dict[str, Any]] = []
         self._changed = asyncio.Event()
         self._unrecorded = asyncio.Event()
+        self._hinted = asyncio.Event()
         self._ends_at = monotonic() + settings.slice_seconds
         self._stopped = False
 
@@ -135,14 +144,14 @@ class Lane:
         self._stopped = stopped
         executors = [asyncio.create_task(self._execute()) for _ in range(self._limit)]
         recorder = asyncio.create_task(self._record())
-        keeper = asyncio.create_task(self._keep())
+        others = (recorder, asyncio.create_task(self._keep()), asyncio.create_task(self._watch()), *executors)
         try:
-            outcome = await self._until_failure(self._feed(), recorder, keeper, *executors)
-            await self._until_failure(self._settle_down(), recorder, keeper, *executors)
+            outcome = await self._until_failure(self._feed(), *others)
+            await self._until_failure(self._settle_down(), *others)
         finally:
-            for coroutine in (recorder, keeper, *executors):
+            for coroutine in others:
                 coroutine.cancel()
-            await asyncio.gather(recorder, keeper, *executors, return_exceptions=True)
+            await asyncio.gather(*others, return_exceptions=True)
         await self._flush()
         await self._connection.execute(SQL["release"], self._keys)
         return SliceOutcome.FINISHED if self._stopped else outcome
@@ -208,13 +217,28 @@ class Lane:
         self._changed.set()
 
     async def _keep(self) -> None:
-        """Renew the leases; learn that the run was cancelled or settled by others, or that this lane was taken over."""
+        """Renew the leases; learn that this lane was taken over."""
         while True:
             await asyncio.sleep(self._settings.keep_pause)
             row = await _fetch(self._connection, "keep", self._keys | {"lease": self._settings.lease})
-            if row is None or not row["held"] or row["settled"] or row["cancelled"]:
-                self._stopped = True
-                self._changed.set()
+            if row is None or not row["held"]:
+                self._stop()
+
+    async def _watch(self) -> None:
+        """Learn that the run was cancelled, or settled by others; a hint is heard with whatever is said next."""
+        self._connection.add_notify_handler(lambda _: self._hinted.set())
+        await self._connection.execute(f"LISTEN {CONTROL_CHANNEL}".encode())
+        while True:
+            row = await _fetch(self._connection, "watch", self._keys)
+            if row is None or row["ended"]:
+                self._stop()
+            await self._wait(self._hinted, self._settings.watch_pause)
+            self._hinted.clear()
+
+    def _stop(self) -> None:
+        """Begin nothing more, and do not wait for what is under way."""
+        self._stopped = True
+        self._changed.set()
 
     async def _settle_down(self) -> None:
         """Let the tests that are under way end and be recorded; a run that has ended does not wait for them."""

@@ -68,6 +68,7 @@ def revive_run(db: Session, test_run_id: UUID, *, lane_concurrency: int, grace: 
         return []
     if db.execute(clause("runs", "live_lanes"), {"run": test_run_id, "grace": grace}).scalar_one():
         return []
+    db.execute(clause("runs", "retire_lanes"), {"run": test_run_id})
     return add_lanes(db, run, _split(_read_configuration(run), run["pending"], lane_concurrency))
 
 

@@ -20,7 +20,17 @@ from workerapp.db.address import DatabaseAddress
 
 ROLES = ("gateway_rw", "worker_rw", "event_reader", "definer")
 #: In this order: grants and policies need everything else to exist.
-REPEATABLE = ("events.sql", "tasks.sql", "broker.sql", "runs.sql", "access.sql")
+REPEATABLE = (
+    "events.sql",
+    "tasks.sql",
+    "broker.sql",
+    "outbox.sql",
+    "runs.sql",
+    "control.sql",
+    "sweep.sql",
+    "adoption.sql",
+    "access.sql",
+)
 MINIMUM_VERSION = 150000
 #: Two upgrades at once would trip over each other; the second waits for this lock.
 UPGRADE_LOCK = 7_402_118_555_001

@@ -11,7 +11,7 @@ BEGIN
         FROM pg_class c
         WHERE c.relnamespace = 'gateway'::regnamespace AND c.relkind IN ('r', 'p')
           AND c.relname NOT IN ('alembic_version', 'broker_message', 'broker_binding', 'chord', 'chord_part',
-                                'worker_heartbeat')
+                                'worker_heartbeat', 'sweep_step')
     LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', tenant_table);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', tenant_table);
@@ -84,10 +84,8 @@ GRANT SELECT ON
     organization, app_user, endpoint, test_set, test, test_configuration, webhook_endpoint, task_event
     TO worker_rw;
 GRANT SELECT, INSERT, UPDATE ON
-    run_group, test_run, test_result, lane, task, webhook_delivery, webhook_attempt, worker_heartbeat
+    run_group, test_run, test_result, lane, task, webhook_delivery, webhook_attempt
     TO worker_rw;
-GRANT DELETE ON worker_heartbeat TO worker_rw;
-GRANT SELECT ON worker_heartbeat TO gateway_rw;
 
 GRANT EXECUTE ON FUNCTION
     uuid7(), current_organization(), is_final_state(text), short_text(text, integer), task_error_message(jsonb),
@@ -98,15 +96,35 @@ GRANT EXECUTE ON FUNCTION
     TO gateway_rw, worker_rw;
 GRANT EXECUTE ON FUNCTION find_api_key(bytea), touch_api_key(uuid) TO gateway_rw;
 GRANT EXECUTE ON FUNCTION
-    record_task_state(text, uuid, text, jsonb, jsonb, text, text, text, integer, text, text, text, text, jsonb),
-    read_task(text), forget_task(text), begin_chord(text, uuid, jsonb, jsonb), set_chord_size(text, integer),
-    return_chord_part(text, uuid, text, integer, text, jsonb), read_chord(text), read_chord_parts(text),
-    delete_chord(text), organization_exists(uuid),
+    record_task_state(text, uuid, text, jsonb, jsonb, jsonb, text, text, text, integer, text, text, text, text, jsonb,
+                      boolean),
+    end_chord_part(text, uuid, text, jsonb, jsonb, jsonb, text, text, text, integer, text, text, text, text, jsonb,
+                   boolean, integer, jsonb),
+    read_tasks(text[], boolean), forget_task(text), begin_chord(text, uuid, jsonb, jsonb),
+    set_chord_size(text, integer), grow_chord(text), return_chord_part(text, uuid, text, integer, text, jsonb),
+    read_chord(text), read_chord_parts(text), delete_group(text),
+    prune_tasks(interval, integer, uuid, text[]), organization_exists(uuid),
     broker_route(text, text, jsonb), broker_turn(text[], integer, uuid, interval, bigint[]),
     broker_discard(bigint, uuid, text), broker_queue_exists(text),
     broker_fetch(text[], integer, uuid, interval), broker_ack(bigint[], uuid),
     broker_release(bigint[], uuid, boolean), broker_extend(bigint[], uuid, interval), broker_size(text),
     broker_purge(text), broker_bind(text, text, text, text, text, boolean), broker_unbind(text, text, text),
     broker_delete_queue(text), broker_bindings(text), broker_touch(text[]), broker_sweep(interval),
-    runs_in_need(interval, integer)
+    outbox_take(integer, integer, uuid, interval), outbox_published(bigint[], uuid, interval),
+    begin_task(text, bigint, boolean, integer), runs_in_need(interval, integer)
+    TO worker_rw;
+
+-- The gateway reaches what begins with `admin_`, and the purge of a queue, only for keys with the scope `admin`.
+GRANT EXECUTE ON FUNCTION
+    cancel_run(uuid), cancel_task(text), admin_end_task(text, boolean), admin_end_run(uuid), admin_workers(interval),
+    admin_active_tasks(interval), admin_task(text), admin_run(uuid), admin_queues(interval, integer), admin_sweeper(), purge_queue(text)
+    TO gateway_rw;
+GRANT EXECUTE ON FUNCTION
+    admin_end_task(text, boolean),
+    worker_report(text, integer, timestamptz, text, integer, text[], jsonb), worker_left(text, timestamptz),
+    lost_chord_parts(interval, integer), lost_chord_bodies(interval, integer), reopen_chord(text),
+    remove_dead_nodes(interval), prune_events(interval, bigint, integer), prune_results(interval, integer),
+    prune_runs(interval, integer), prune_finished_tasks(interval, integer),
+    prune_finished_chords(interval, interval, integer), prune_deliveries(interval, integer),
+    prune_idempotency_keys(interval, integer), record_sweep(text, text, bigint, double precision, text)
     TO worker_rw;

@@ -192,19 +192,10 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
     SELECT count(*) FROM broker_message WHERE queue = p_queue AND (leased_by IS NULL OR visible_at <= now())
 $$;
 
--- Deletes waiting messages. Their tasks end as REVOKED: a purged task must not wait for ever.
+-- What Celery's own `purge` does.
 CREATE OR REPLACE FUNCTION broker_purge(p_queue text) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
-    WITH gone AS (
-        DELETE FROM broker_message WHERE queue = p_queue AND (leased_by IS NULL OR visible_at <= now())
-        RETURNING task_id
-    ), revoked AS (
-        UPDATE task SET
-            state = 'REVOKED', finished_at = clock_timestamp(),
-            error = '{"exc_type": "TaskRevokedError", "exc_module": "celery.exceptions", "exc_message": ["purged"]}'
-        WHERE id IN (SELECT task_id FROM gone) AND NOT is_final_state(state)
-    )
-    SELECT count(*) FROM gone
+    SELECT purge_queue(p_queue)
 $$;
 
 -- ---------------------------------------------------------------- bindings

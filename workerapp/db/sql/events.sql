@@ -6,10 +6,12 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE WHEN length(value) > most THEN left(value, most - 1) || '…' ELSE value END
 $$;
 
--- What an event tells of a task. Large results stay in the task's row: an event holds at most 8 kB.
+-- What an event tells of a task. Large results stay in the task's row: an event holds at most 8 kB. In plpgsql, which
+-- keeps its plan: as a function in SQL it was planned anew at every change, and took half the time of the whole write.
 CREATE OR REPLACE FUNCTION task_event_data(t task) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = gateway, pg_temp AS $$
-    SELECT jsonb_strip_nulls(jsonb_build_object(
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN jsonb_strip_nulls(jsonb_build_object(
         'task_id', t.id,
         'name', t.name,
         'status', t.state,
@@ -22,8 +24,8 @@ LANGUAGE sql STABLE SET search_path = gateway, pg_temp AS $$
         'result_omitted', CASE WHEN octet_length(t.result::text) > 4096 THEN true END,
         'error', CASE WHEN t.error IS NOT NULL THEN jsonb_build_object(
             'type', short_text(t.error->>'exc_type', 200),
-            'message', short_text(task_error_message(t.error), 500)) END))
-$$;
+            'message', short_text(task_error_message(t.error), 500)) END));
+END $$;
 
 -- Celery stores an exception as its type and its arguments; people read the first argument.
 CREATE OR REPLACE FUNCTION task_error_message(error jsonb) RETURNS text
@@ -127,8 +129,9 @@ CREATE OR REPLACE TRIGGER write_event AFTER UPDATE ON test_run
 
 -- Finished results: one statement may finish many. They take their numbers at once, then the run's counters move,
 -- which is an event of its own. Lock the run before the results wherever both are written (see runs.sql).
+-- The planner knows nothing of how many rows changed; with a nested loop a run of 3,000 tests took 2.5 s to cancel.
 CREATE OR REPLACE FUNCTION count_finished_results() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = gateway, pg_temp SET enable_nestloop = off AS $$
 DECLARE
     change record;
     last_seq integer;

@@ -115,7 +115,8 @@ CREATE OR REPLACE TRIGGER end_run AFTER UPDATE OF state ON task
     EXECUTE FUNCTION end_run_of_task();
 
 -- The open runs that the sweeper should look at: due to settle (`settle`), or planned and pending with no lane at work
--- and none waiting in the queue (`revive`). `p_grace` is how long a lane may be silent.
+-- and none waiting, whatever the broker: the message of a lane is here until a worker begins it, also when RabbitMQ or
+-- Redis has it. `p_grace` is how long a lane may be silent, and what is between its message and its lease.
 CREATE OR REPLACE FUNCTION runs_in_need(p_grace interval, p_limit integer)
 RETURNS TABLE (organization_id uuid, test_run_id uuid, need text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
@@ -133,6 +134,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
        OR (planned IS NOT NULL AND has_pending AND NOT EXISTS (
               SELECT FROM lane l WHERE l.test_run_id = open.id AND l.finished_at IS NULL
                  AND (l.lease_until > now() - p_grace
-                      OR EXISTS (SELECT FROM broker_message m WHERE m.task_id = l.task_id))))
+                      OR EXISTS (SELECT FROM broker_message m WHERE m.task_id = l.task_id)
+                      OR EXISTS (SELECT FROM task t WHERE t.id = l.task_id AND t.started_at > now() - p_grace))))
     ORDER BY id LIMIT p_limit
 $$;

@@ -144,8 +144,8 @@ CREATE TABLE test_run (
     -- the endpoint (without secrets) and the configuration as they were when the run was planned
     snapshot jsonb,
     reason text,
-    rerun_of uuid REFERENCES test_run,
-    rescore_of uuid REFERENCES test_run,
+    rerun_of uuid REFERENCES test_run ON DELETE SET NULL,
+    rescore_of uuid REFERENCES test_run ON DELETE SET NULL,
     callback_url text,
     created_by uuid,
     cancel_requested_at timestamptz,
@@ -157,6 +157,10 @@ CREATE TABLE test_run (
 CREATE INDEX ON test_run (organization_id, id);
 CREATE INDEX ON test_run (task_id);
 CREATE INDEX test_run_open ON test_run (deadline_at) WHERE finished_at IS NULL;
+CREATE INDEX ON test_run (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX ON test_run (run_group_id) WHERE run_group_id IS NOT NULL;
+CREATE INDEX ON test_run (rerun_of) WHERE rerun_of IS NOT NULL;
+CREATE INDEX ON test_run (rescore_of) WHERE rescore_of IS NOT NULL;
 
 CREATE TABLE test_result (
     test_run_id uuid NOT NULL REFERENCES test_run ON DELETE CASCADE,
@@ -215,8 +219,8 @@ CREATE TABLE task (
     children jsonb,
     test_run_id uuid,
     run_group_id uuid,
-    -- the serialized message, while a broker other than this database has not taken it yet
-    unpublished jsonb,
+    -- with RabbitMQ or Redis as the broker: how often the present message was begun
+    begun integer NOT NULL DEFAULT 0,
     eta timestamptz,
     expires_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -225,7 +229,7 @@ CREATE TABLE task (
 ) WITH (fillfactor = 70);
 CREATE INDEX ON task (organization_id, created_at);
 CREATE INDEX ON task (test_run_id) WHERE test_run_id IS NOT NULL;
-CREATE INDEX ON task (created_at) WHERE unpublished IS NOT NULL;
+CREATE INDEX ON task (group_id) WHERE group_id IS NOT NULL;
 CREATE INDEX ON task (finished_at) WHERE finished_at IS NOT NULL;
 
 -- CACHE 1 and no batching of ids: within one subject the order of ids is the order of seq, because both are drawn
@@ -258,14 +262,16 @@ CREATE TABLE chord (
     created_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX ON chord (created_at);
+CREATE INDEX chord_open ON chord (created_at) WHERE fired_at IS NULL;
+CREATE INDEX ON chord (fired_at) WHERE fired_at IS NOT NULL;
 
 CREATE TABLE chord_part (
     group_id text NOT NULL REFERENCES chord ON DELETE CASCADE,
     task_id text NOT NULL,
-    part integer,
+    part integer NOT NULL,
     state text NOT NULL,
     result jsonb,
-    PRIMARY KEY (group_id, task_id)
+    PRIMARY KEY (group_id, task_id, part)
 );
 
 -- ---------------------------------------------------------------- the queue
@@ -281,6 +287,8 @@ CREATE TABLE broker_message (
     expires_at timestamptz,
     read_count integer NOT NULL DEFAULT 0,
     leased_by uuid,
+    -- with RabbitMQ or Redis as the broker: since when it has the message; the row stays until a worker begins the task
+    published_at timestamptz,
     task_id text,
     message jsonb NOT NULL,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
@@ -304,9 +312,28 @@ CREATE INDEX ON broker_binding (queue);
 
 CREATE TABLE worker_heartbeat (
     node text PRIMARY KEY,
+    pid integer NOT NULL,
     started_at timestamptz NOT NULL,
     at timestamptz NOT NULL DEFAULT now(),
-    details jsonb NOT NULL DEFAULT '{}'
+    pool text NOT NULL,
+    concurrency integer NOT NULL,
+    queues text[] NOT NULL,
+    -- what it holds: id, name, started_at (null: not begun) and pid of each task
+    tasks jsonb NOT NULL DEFAULT '[]'
+);
+
+-- What the sweeper did, step by step.
+CREATE TABLE sweep_step (
+    step text PRIMARY KEY,
+    node text NOT NULL,
+    swept_at timestamptz NOT NULL,
+    seconds double precision NOT NULL,
+    -- how much there was to do in the last sweep, and in all
+    done bigint NOT NULL,
+    done_in_all bigint NOT NULL,
+    done_at timestamptz,
+    failed_at timestamptz,
+    error text
 );
 
 -- ---------------------------------------------------------------- webhooks
@@ -345,6 +372,7 @@ CREATE TABLE webhook_delivery (
 );
 CREATE INDEX ON webhook_delivery (organization_id, id);
 CREATE INDEX ON webhook_delivery (next_attempt_at) WHERE status = 'pending';
+CREATE INDEX ON webhook_delivery (finished_at) WHERE finished_at IS NOT NULL;
 
 CREATE TABLE webhook_attempt (
     id uuid PRIMARY KEY DEFAULT uuid7(),

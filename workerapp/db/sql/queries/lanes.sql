@@ -21,10 +21,12 @@ FROM started
 JOIN test_run r ON r.id = %(run)s
 JOIN endpoint e ON e.id = (r.snapshot->>'endpoint_id')::uuid
 
--- name: busy_for
--- Seconds until a lane that is being worked on may be taken over; no row if the slice has passed.
-SELECT greatest(extract(epoch FROM lease_until - now()), 0)::double precision AS seconds FROM lane
-WHERE test_run_id = %(run)s AND number = %(number)s AND slice = %(slice)s AND finished_at IS NULL
+-- name: not_started
+-- Why a slice cannot be started: its lane has finished, or is being worked on and may be taken over in so many seconds;
+-- no row if the lane has gone on to another slice.
+SELECT finished_at IS NOT NULL AS finished,
+       greatest(extract(epoch FROM lease_until - now()), 0)::double precision AS seconds
+FROM lane WHERE test_run_id = %(run)s AND number = %(number)s AND slice = %(slice)s
 
 -- name: inherit
 -- What the process that had this lane before had leased is free again: it no longer holds the lane.
@@ -51,7 +53,7 @@ ORDER BY leased.position
 SELECT record_results(%(run)s, %(results)s)
 
 -- name: keep
--- Keeps the lane and its tests leased, and tells whether the run still wants them.
+-- Keeps the lane and its tests leased, and tells whether this process still has them.
 WITH kept AS (
     UPDATE lane SET lease_until = now() + make_interval(secs => %(lease)s)
     WHERE test_run_id = %(run)s AND number = %(number)s AND leased_by = %(holder)s
@@ -60,8 +62,7 @@ WITH kept AS (
     UPDATE test_result SET lease_until = now() + make_interval(secs => %(lease)s)
     WHERE test_run_id = %(run)s AND status = 'pending' AND leased_by = %(holder)s
 )
-SELECT EXISTS (SELECT FROM kept) AS held, finished_at IS NOT NULL AS settled, cancel_requested_at IS NOT NULL AS cancelled
-FROM test_run WHERE id = %(run)s
+SELECT EXISTS (SELECT FROM kept) AS held
 
 -- name: release
 -- Gives back the tests that were leased and not begun.
@@ -78,6 +79,15 @@ WHERE r.test_run_id = %(run)s AND r.status = 'pending' AND NOT EXISTS (
 -- The lane has nothing left to do.
 UPDATE lane SET finished_at = now(), leased_by = NULL, lease_until = NULL
 WHERE test_run_id = %(run)s AND number = %(number)s AND leased_by = %(holder)s
+
+-- name: watch
+-- Whether the run has ended, or is to end.
+SELECT finished_at IS NOT NULL OR cancel_requested_at IS NOT NULL AS ended FROM test_run WHERE id = %(run)s
+
+-- name: settle
+-- The last lane at work settles a cancelled run, so that what the others have finished is recorded before.
+SELECT settle_run(%(run)s) WHERE NOT EXISTS (
+    SELECT FROM lane WHERE test_run_id = %(run)s AND finished_at IS NULL AND lease_until > now())
 
 -- name: let_go
 -- The slice failed: whoever gets its message next may start it at once.

@@ -35,6 +35,20 @@ SELECT count(*) FROM lane
 WHERE test_run_id = :run AND finished_at IS NULL
   AND (lease_until > now() OR created_at > now() - make_interval(secs => :grace))
 
+-- name: retire_lanes
+-- The lanes that died give way to new ones: a message of theirs that comes late starts nothing, and their tasks end.
+WITH retired AS (
+    UPDATE lane SET finished_at = now(), leased_by = NULL, lease_until = NULL
+    WHERE test_run_id = :run AND finished_at IS NULL
+    RETURNING task_id
+)
+UPDATE task SET
+    state = 'FAILURE', finished_at = clock_timestamp(),
+    error = jsonb_build_object(
+        'exc_type', 'WorkerLostError', 'exc_module', 'billiard.exceptions',
+        'exc_message', jsonb_build_array('The worker of this lane was lost; other lanes took its tests over.'))
+WHERE id IN (SELECT task_id FROM retired) AND NOT is_final_state(state)
+
 -- name: settle
 -- Settles the run if it is due; its status then, or null.
 SELECT settle_run(:run)
