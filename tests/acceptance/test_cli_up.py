@@ -63,6 +63,7 @@ def test_what_is_killed_is_started_again(database: TestDatabase) -> None:
         assert echo(up, "on the same port")
 
 
+@pytest.mark.long
 def test_two_of_them_share_a_database_but_no_port(database: TestDatabase) -> None:
     options = ("--database-url", database.admin_url)
     with gateway_up(*options) as first, gateway_up(*options, "--organization", "other") as second:

@@ -6,6 +6,8 @@ import re
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.stack.commands import Command, descendants, living
 
 
@@ -25,6 +27,7 @@ def test_the_demo_ends_as_it_is_written_to_and_stays_up_until_it_is_stopped(reac
         assert living(processes) == {}
 
 
+@pytest.mark.long
 def test_the_suite_that_is_told_to_be_tried_can_be_tried(reachable_folder: Path) -> None:
     with Command("demo", "--port", "0", "--data-dir", reachable_folder / "data") as demo:
         demo.wait_for("Ctrl-C stops everything", 90)

@@ -40,6 +40,7 @@ def test_what_was_committed_and_never_passed_on_is_executed(deployment: Deployme
             assert deployment.client.ended(task_id)["status"] == "SUCCESS"
 
 
+@pytest.mark.long
 def test_killed_workers_task_is_executed_by_another(deployment: Deployment) -> None:
     with deployment.worker(concurrency=1) as first:
         task_id = deployment.client.submit("tests.hold", 1.0)

@@ -48,11 +48,13 @@ def test_run_is_a_chord_of_lanes_and_settles(deployment: Deployment, worker: Wor
     deployment.until_nothing_is_stored()
 
 
+@pytest.mark.long
 def test_chord_body_gets_the_parts_in_order(deployment: Deployment, worker: Worker) -> None:
     ended = deployment.client.ended(deployment.client.submit("tests.become_chord", 10))
     assert ended["result"] == {"parts": [2 * number for number in range(10)]}
 
 
+@pytest.mark.long
 def test_failing_task_is_tried_again(deployment: Deployment, worker: Worker) -> None:
     ended = deployment.client.ended(deployment.client.submit("tests.fail_then_succeed", 2))
     assert (ended["status"], ended["result"], ended["retries"]) == ("SUCCESS", 2, 2)
@@ -82,6 +84,7 @@ def test_task_that_is_cancelled_while_it_waits_is_not_executed(deployment: Deplo
     assert not worker.lines(rf"task_succeeded.*{task_id}")
 
 
+@pytest.mark.long
 def test_remote_control_reaches_the_worker(deployment: Deployment, worker: Worker) -> None:
     with deployment.app() as app:
         answers = app.control.ping(timeout=5, limit=1)
