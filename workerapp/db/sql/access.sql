@@ -44,12 +44,6 @@ LANGUAGE sql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
     WHERE id = p_id AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
 $$;
 
--- Whether a tenant exists: the worker checks the default organization of tasks that name none.
-CREATE OR REPLACE FUNCTION organization_exists(p_id uuid) RETURNS boolean
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
-    SELECT EXISTS (SELECT FROM organization WHERE id = p_id)
-$$;
-
 -- ---------------------------------------------------------------- ownership and grants
 -- `definer` needs CREATE on the schema only for the moment a function changes hands.
 GRANT USAGE, CREATE ON SCHEMA gateway TO definer;
@@ -103,7 +97,7 @@ GRANT EXECUTE ON FUNCTION
     read_tasks(text[], boolean), forget_task(text), begin_chord(text, uuid, jsonb, jsonb),
     set_chord_size(text, integer), grow_chord(text), return_chord_part(text, uuid, text, integer, text, jsonb),
     read_chord(text), read_chord_parts(text), delete_group(text),
-    prune_tasks(interval, integer, uuid, text[]), organization_exists(uuid),
+    prune_tasks(interval, integer, uuid, text[]),
     broker_route(text, text, jsonb), broker_turn(text[], integer, uuid, interval, bigint[]),
     broker_discard(bigint, uuid, text), broker_queue_exists(text),
     broker_fetch(text[], integer, uuid, interval), broker_ack(bigint[], uuid),
