@@ -10,13 +10,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from gateway.stream.batch import Batch, Message, Notice, NoticeKind
+from gateway.stream.burst import Burst, is_terminal, message_of
 from gateway.stream.envelope import EncodedEvent, encode_snapshot
 from gateway.stream.event_log import EventLog
-from gateway.stream.feed import Batch, Message, Notice, NoticeKind
+from gateway.stream.feed import Direct
 from gateway.stream.hub import End, Hub, Subscription
 from gateway.stream.settings import StreamSettings
 from workerapp.contract.caller import Caller
-from workerapp.contract.events import TERMINAL_TYPES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,9 +53,9 @@ class SubjectFeed:
         """Start to collect the subject's events, if they are the caller's."""
         return self.hub.subscribe(organization_id=self.caller.organization_id, subject_id=self.subject_id)
 
-    def follow(self, subscription: Subscription) -> AsyncGenerator[Batch, None]:
+    def follow(self, subscription: Subscription, direct: Direct | None = None) -> AsyncGenerator[Batch, None]:
         """A snapshot or what was missed, then live, until the terminal event."""
-        return _Follower(self, subscription).batches()
+        return _Follower(self, subscription, direct).batches()
 
     @property
     def cursor(self) -> str | None:
@@ -65,9 +66,10 @@ class SubjectFeed:
 class _Follower:
     """How far one stream is."""
 
-    def __init__(self, feed: SubjectFeed, subscription: Subscription) -> None:
+    def __init__(self, feed: SubjectFeed, subscription: Subscription, direct: Direct | None) -> None:
         self._feed = feed
         self._subscription = subscription
+        self._direct = direct
         self._last = 0  # the number of the last event given
         self._known = 0  # the highest number known to exist
         self._is_behind = False  # the table has, or may have, more
@@ -89,9 +91,9 @@ class _Follower:
             self._is_over = True
             return None
         if after is None:
-            return [self._show(now)]
+            return Batch([self._show(now)])
         if after > now.seq:
-            return [Notice(NoticeKind.RESET, str(after)), self._show(now)]
+            return Batch([Notice(NoticeKind.RESET, str(after)), self._show(now)])
         self._last, self._known, self._is_final = after, now.seq, now.is_terminal
         self._is_behind = after < now.seq
         self._is_over = now.ends_at(after)
@@ -115,15 +117,23 @@ class _Follower:
         return await self._reset()
 
     async def _live(self) -> Batch | None:
-        await self._subscription.wait(self._feed.settings.keep_alive)
-        if events := self._subscription.take():
-            return self._accept(events)
+        await self._subscription.wait(self._feed.settings.keep_alive, self._direct and self._pass_on)
+        if bursts := self._subscription.take():
+            return self._accept([event for burst in bursts for event in burst.events])
         if self._subscription.end is None:
-            return []
+            return Batch([])
         self._is_over = True
         if self._subscription.end is End.CLOSED:
             return None
-        return [Notice(NoticeKind(self._subscription.end), str(self._last))]
+        return Batch([Notice(NoticeKind(self._subscription.end), str(self._last))])
+
+    def _pass_on(self, burst: Burst) -> bool:
+        """What simply comes next goes straight from the hub to the connection; the rest wakes this stream up."""
+        is_next = burst.is_plain and burst.first == self._last + 1
+        if is_next and self._direct is not None and self._direct(burst.batch):
+            self._last = burst.last
+            return True
+        return False
 
     def _accept(self, events: Sequence[EncodedEvent]) -> Batch | None:
         fresh = [event for event in events if event.seq > self._last]
@@ -140,14 +150,14 @@ class _Follower:
         if now is None:
             self._is_over = True
             return None
-        return [Notice(NoticeKind.RESET, str(self._last)), self._show(now)]
+        return Batch([Notice(NoticeKind.RESET, str(self._last)), self._show(now)])
 
     def _show(self, now: Representation) -> Message:
         self._last = self._known = now.seq
         self._is_behind = False
         self._is_over = now.is_terminal
         caller, subject_id = self._feed.caller, self._feed.subject_id
-        return _message(encode_snapshot(caller.organization_id, subject_id, now.seq, now.data))
+        return message_of(encode_snapshot(caller.organization_id, subject_id, now.seq, now.data))
 
     def _continues(self, events: Sequence[EncodedEvent]) -> bool:
         """Whether the events follow the last one given without a hole."""
@@ -156,9 +166,5 @@ class _Follower:
     def _advance(self, events: Sequence[EncodedEvent]) -> Batch:
         self._last = events[-1].seq
         is_told = self._is_final and self._last >= self._known
-        self._is_over = is_told or any(event.event.type in TERMINAL_TYPES for event in events)
-        return [_message(event) for event in events]
-
-
-def _message(event: EncodedEvent) -> Message:
-    return Message(str(event.seq), event.body)
+        self._is_over = is_told or any(map(is_terminal, events))
+        return Batch([message_of(event) for event in events])

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
-from typing import Self
+from typing import Self, TypeAlias
 from uuid import UUID
 
+from gateway.stream.burst import Burst, organization_burst, subject_burst
 from gateway.stream.envelope import EncodedEvent
 from gateway.stream.settings import StreamSettings
 
 #: The tenant is part of the key: there is no way to look a subject up without it.
-Topic = tuple[UUID, str | None]
+Topic: TypeAlias = tuple[UUID, str | None]
+#: Takes a burst at once, or leaves it to the queue.
+Receiver: TypeAlias = Callable[[Burst], bool]
+
+#: After so many deliveries the loop gets to write them out and to do something else.
+_BREATH = 200
 
 
 class End(StrEnum):
@@ -27,14 +33,18 @@ class End(StrEnum):
 class Subscription:
     """The events one stream has still to send; leave its `with` block, or close it, and the hub forgets it."""
 
+    __slots__ = ("_bytes", "_count", "_hub", "_queue", "_receiver", "_settings", "_waiter", "end", "topic")
+
     def __init__(self, hub: Hub, topic: Topic, settings: StreamSettings) -> None:
         self.topic = topic
         self.end: End | None = None
         self._hub = hub
         self._settings = settings
-        self._queue: list[EncodedEvent] = []
+        self._queue: list[Burst] = []
+        self._count = 0
         self._bytes = 0
         self._waiter: asyncio.Future[None] | None = None
+        self._receiver: Receiver | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -47,20 +57,21 @@ class Subscription:
         self.finish(End.CLOSED)
         self._hub.forget(self)
 
-    def put(self, event: EncodedEvent) -> None:
-        """Queue an event. One too many ends the subscription: nothing is skipped silently and nobody waits."""
-        if self.end is not None:
+    def put(self, burst: Burst) -> None:
+        """Hand over or queue events. What is too much ends it: nothing is skipped silently and nobody waits."""
+        if self.end is not None or (self._receiver is not None and not self._queue and self._receiver(burst)):
             return
-        if self._is_full(event):
+        if self._is_full(burst):
             self.finish(End.LAGGED)
             return
-        self._queue.append(event)
-        self._bytes += len(event.body)
-        self._wake()
+        self._queue.append(burst)
+        self._count += len(burst.events)
+        self._bytes += burst.size
+        self.wake()
 
-    def take(self) -> list[EncodedEvent]:
+    def take(self) -> list[Burst]:
         """Everything queued, in order; the queue is empty afterwards."""
-        taken, self._queue, self._bytes = self._queue, [], 0
+        taken, self._queue, self._count, self._bytes = self._queue, [], 0, 0
         return taken
 
     def discard(self) -> None:
@@ -74,31 +85,41 @@ class Subscription:
         self.end = end
         if end is not End.DRAINING:
             self.take()
-        self._wake()
+        self.wake()
 
-    async def wait(self, seconds: float) -> None:
-        """Return when there is something to take, at the end, or after so many seconds."""
+    async def wait(self, seconds: float, receiver: Receiver | None = None) -> None:
+        """Return when there is something to take, at the end, when woken, or after so many seconds.
+
+        Until then the `receiver` gets each burst first, with the hub on the stack: it may not wait.
+        """
         if self._queue or self.end is not None:
             return
         # A future and a timer, no task: most streams are in here most of the time, and there are thousands.
         loop = asyncio.get_running_loop()
         self._waiter = loop.create_future()
-        timer = loop.call_later(seconds, self._wake)
+        self._receiver = receiver
+        timer = loop.call_later(seconds, self.wake)
         try:
             await self._waiter
         finally:
             timer.cancel()
-            self._waiter = None
+            self._waiter = self._receiver = None
 
-    def _is_full(self, event: EncodedEvent) -> bool:
-        if not self._queue:
-            return False
-        too_many = len(self._queue) >= self._settings.queue_events
-        return too_many or self._bytes + len(event.body) > self._settings.queue_bytes
+    @property
+    def is_waiting(self) -> bool:
+        """Whether somebody is in `wait`."""
+        return self._waiter is not None and not self._waiter.done()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let `wait` return."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def _is_full(self, burst: Burst) -> bool:
+        if not self._queue:
+            return False
+        too_many = self._count + len(burst.events) > self._settings.queue_events
+        return too_many or self._bytes + burst.size > self._settings.queue_bytes
 
 
 class Hub:
@@ -133,12 +154,18 @@ class Hub:
         """Whether anybody here would get such an event; if not, it need not even be encoded."""
         return (organization_id, subject_id) in self._subscriptions or (organization_id, None) in self._subscriptions
 
-    def publish(self, events: Iterable[EncodedEvent], cursor: str | None = None) -> None:
-        """Hand events to whoever may see them; `cursor` comes with the last ones of a batch."""
-        for event in events:
-            for topic in ((event.event.organization_id, event.event.subject), (event.event.organization_id, None)):
-                for subscription in self._subscriptions.get(topic, ()):
-                    subscription.put(event)
+    async def publish(self, events: Iterable[EncodedEvent], cursor: str | None = None) -> None:
+        """Hand events to whoever may see them; `cursor` comes with the last ones of a batch.
+
+        Who subscribes meanwhile may get none of them: they are in the table by then.
+        """
+        deliveries = 0
+        for topic, burst in self._bursts(events, cursor):
+            for subscription in tuple(self._subscriptions.get(topic, ())):
+                subscription.put(burst)
+                deliveries += 1
+                if deliveries % _BREATH == 0:
+                    await asyncio.sleep(0)
         if cursor is not None:
             self.cursor = cursor
 
@@ -150,6 +177,17 @@ class Hub:
         """End every subscription, also those to come, because the process stops."""
         self._draining = True
         self._finish(End.DRAINING)
+
+    def _bursts(self, events: Iterable[EncodedEvent], cursor: str | None) -> Iterator[tuple[Topic, Burst]]:
+        by_topic: defaultdict[Topic, list[EncodedEvent]] = defaultdict(list)
+        for event in events:
+            organization_id = event.event.organization_id
+            topics: tuple[Topic, Topic] = ((organization_id, event.event.subject), (organization_id, None))
+            for topic in topics:
+                if topic in self._subscriptions:
+                    by_topic[topic].append(event)
+        for topic, found in by_topic.items():
+            yield topic, subject_burst(found) if topic[1] is not None else organization_burst(found, cursor)
 
     def _finish(self, end: End) -> None:
         for members in self._subscriptions.values():

@@ -124,18 +124,18 @@ class Tail:
         pause = self._settings.poll_busy
         while True:
             page = await self._reader.read(connection)
-            self._publish(page)
+            await self._publish(page)
             if page.cursor is None:
                 continue
             hinted = await self._wait(self._settings.poll_busy if page.rows else pause)
             flowing = hinted or bool(page.rows)
             pause = self._settings.poll_busy if flowing else min(pause * 2, self._settings.poll_idle)
 
-    def _publish(self, page: Page) -> None:
+    async def _publish(self, page: Page) -> None:
         self._read_at = asyncio.get_running_loop().time()
         self._failures = 0
         wanted = [row for row in page.rows if self._hub.wants(row["organization_id"], row["subject_id"])]
-        self._hub.publish([encode_row(row) for row in wanted], page.cursor)
+        await self._hub.publish([encode_row(row) for row in wanted], page.cursor)
         if page.is_start:
             self._hub.lag()
         self._tried.set()

@@ -118,5 +118,5 @@ async def collect(subscription: Subscription, *, until: int) -> list[EncodedEven
     async with asyncio.timeout(PATIENCE):
         while len(events) < until and subscription.end is None:
             await subscription.wait(1)
-            events += subscription.take()
+            events += [event for burst in subscription.take() for event in burst.events]
     return events

@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 
+from gateway.stream.batch import Batch, Message, Notice, NoticeKind
 from gateway.stream.event_log import EventLog
-from gateway.stream.feed import Message, Notice, NoticeKind
-from gateway.stream.follow import Representation, SubjectFeed
+from gateway.stream.follow import Read, Representation, SubjectFeed
 from gateway.stream.hub import Hub
 from gateway.stream.settings import StreamSettings
 from gateway.stream.tail import Tail
@@ -84,7 +84,7 @@ class Stream:
         with self.feed.subscribe() as subscription:
             async with asyncio.timeout(PATIENCE):
                 async for batch in self.feed.follow(subscription):
-                    for item in batch:
+                    for item in batch.items:
                         self._note(item)
         return self.told
 
@@ -222,7 +222,7 @@ async def test_silence_is_told_so_that_the_connection_can_be_kept_alive(
     with stream.feed.subscribe() as subscription:
         batches = stream.feed.follow(subscription)
         async with asyncio.timeout(PATIENCE):
-            assert [await anext(batches) for _ in range(3)] == [[], [], []]
+            assert [(await anext(batches)).items for _ in range(3)] == [[], [], []]
         await batches.aclose()
 
 
@@ -236,9 +236,9 @@ async def test_hole_in_what_the_hub_delivers_is_filled_from_the_table(engine: As
         await ours.progress(task, number)
     await ours.enter(task, "SUCCESS")
     events = await EventLog(engine).page(stream.caller, task, after=1, most=100)
-    hub.publish(events[:1])
+    await hub.publish(events[:1])
     await eventually(lambda: stream.told[-1] == 2)
-    hub.publish(events[4:])
+    await hub.publish(events[4:])
     assert await reading == ["snapshot", 2, 3, 4, 5, 6, 7]
 
 
@@ -252,12 +252,13 @@ async def test_reader_that_falls_behind_while_it_replays_catches_up_from_the_tab
     stream = Stream(small, engine, ours.organization_id, task, after=0, settings=replace(SETTINGS, replay_page=5))
     with stream.feed.subscribe() as subscription:
         batches = stream.feed.follow(subscription)
-        numbers = [int(item.cursor or 0) for item in await anext(batches)]
-        small.publish(await EventLog(engine).page(stream.caller, task, after=5, most=100))
+        numbers = [int(item.cursor or 0) for item in (await anext(batches)).items]
+        for event in await EventLog(engine).page(stream.caller, task, after=5, most=100):
+            await small.publish([event])
         assert subscription.end == "lagged"
         async with asyncio.timeout(PATIENCE):
             while numbers[-1] < 21:
-                numbers += [int(item.cursor or 0) for item in await anext(batches)]
+                numbers += [int(item.cursor or 0) for item in (await anext(batches)).items]
         await batches.aclose()
     assert numbers == list(range(1, 22))
 
@@ -275,9 +276,9 @@ async def test_reader_that_does_not_keep_up_is_told_that_it_lags(engine: AsyncEn
         await ours.progress(task, 2)
         await ours.enter(task, "SUCCESS")
         for event in await EventLog(engine).page(slow.caller, task, after=1, most=100):
-            hub.publish([event])
+            await hub.publish([event])
             await eventually(lambda seq=event.seq: quick.told[-1] == seq)
-        assert await anext(batches) == [Notice(NoticeKind.LAGGED, "1")]
+        assert (await anext(batches)).items == [Notice(NoticeKind.LAGGED, "1")]
         with pytest.raises(StopAsyncIteration):
             await anext(batches)
     assert await reading == ["snapshot", 2, 3, 4]
@@ -303,3 +304,44 @@ async def test_no_connection_is_held_while_nothing_happens(hub: Hub, engine: Asy
     assert (engine.pool.checkedin(), engine.pool.checkedout()) == (1, 0)
     hub.drain()
     assert await reading == [1, "draining"]
+
+
+async def test_what_simply_comes_next_goes_straight_to_the_connection(engine: AsyncEngine, ours: Writer) -> None:
+    """The stream sleeps on: only the end of its subject, a hole or a busy connection wakes it up."""
+    task = await ours.submit()
+    hub = Hub(SETTINGS)
+    stream = Stream(hub, engine, ours.organization_id, task, settings=replace(SETTINGS, keep_alive=3600))
+    await ours.progress(task, 1)
+    await ours.progress(task, 2)
+    await ours.progress(task, 3)
+    await ours.enter(task, "SUCCESS")
+    events = await EventLog(engine).page(stream.caller, task, after=0, most=100)
+    taken: list[str | None] = []
+
+    def take(batch: Batch) -> bool:
+        if len(taken) == 2:
+            return False
+        taken.append(batch.cursor)
+        return True
+
+    with stream.feed.subscribe() as subscription:
+        batches = replace(stream.feed, read=_still_at(1), after=1).follow(subscription, take)
+        waiting = asyncio.ensure_future(anext(batches))
+        await eventually(lambda: subscription.is_waiting)
+        await hub.publish(events[1:2])
+        await hub.publish(events[2:3])
+        assert (taken, waiting.done()) == (["2", "3"], False)
+        await hub.publish(events[3:4])
+        assert (await waiting).cursor == "4"
+        await hub.publish(events[4:])
+        assert (await anext(batches)).cursor == "5"
+        with pytest.raises(StopAsyncIteration):
+            await anext(batches)
+    assert taken == ["2", "3"]
+
+
+def _still_at(seq: int) -> Read:
+    async def read() -> Representation | None:
+        return Representation(seq=seq, data={}, is_terminal=False)
+
+    return read

@@ -279,7 +279,8 @@ async def test_client_that_lags_is_told_so_when_it_reads_again(
             blocks = frames(response)
             assert ids([await anext(blocks), await anext(blocks)]) == [1]
             events = [event for _ in range(6) for event in await _one_more(site, task)]
-            site.hub.publish(events)  # at once, so the stream had no chance to send them
+            for event in events:  # at once, so the stream has no chance to send them
+                await site.hub.publish([event])
             rest = [block async for block in blocks]
     assert rest[-1].startswith('event: lagged\ndata: {"cursor":"')
 

@@ -1,0 +1,44 @@
+"""Events of one topic that the tail read together: one object for all the streams that get them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.stream.batch import Batch, Message
+from gateway.stream.envelope import EncodedEvent
+from workerapp.contract.events import TERMINAL_TYPES
+
+
+class Burst:
+    """Some consecutive events, and what a stream sends of them that gets all."""
+
+    __slots__ = ("batch", "events", "first", "is_plain", "last", "size")
+
+    def __init__(self, events: Sequence[EncodedEvent], batch: Batch) -> None:
+        self.events = events
+        self.batch = batch
+        self.size = sum(len(event.body) for event in events)
+        self.first, self.last = events[0].seq, events[-1].seq
+        #: Nothing is missing between the first event and the last one, and the subject has not ended.
+        self.is_plain = self.last - self.first == len(events) - 1 and not any(map(is_terminal, events))
+
+
+def subject_burst(events: Sequence[EncodedEvent]) -> Burst:
+    """Events of one subject: the cursor is the number of the event."""
+    return Burst(events, Batch([message_of(event) for event in events]))
+
+
+def organization_burst(events: Sequence[EncodedEvent], cursor: str | None) -> Burst:
+    """Events of one organization: the cursor is the page's, and only the last event moves it."""
+    *others, last = events
+    return Burst(events, Batch([*(Message(None, event.body) for event in others), Message(cursor, last.body)]))
+
+
+def message_of(event: EncodedEvent) -> Message:
+    """The event as a stream of its subject sends it."""
+    return Message(str(event.seq), event.body)
+
+
+def is_terminal(event: EncodedEvent) -> bool:
+    """Whether nothing comes after the event in its subject."""
+    return event.event.type in TERMINAL_TYPES
