@@ -1,4 +1,8 @@
-"""What surrounds every request: an id, a line in the access log, a limit to its body, an answer if all else fails."""
+"""What surrounds every request: an id, a line in the access log, a limit to its body, an answer if all else fails.
+
+A stream is answered from out here, when everything between here and its handler has returned: a hundred thousand frames
+of routing would otherwise wait with ten thousand streams.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,8 @@ from gateway.errors import BodyTooLarge, InternalError, as_api_error, problem
 
 REQUEST_ID_HEADER = "x-request-id"
 CLIENT_CLOSED = 499
+#: Where a request's scope keeps what is known of the exchange.
+EXCHANGE = "gateway.exchange"
 
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
@@ -38,8 +44,11 @@ class RequestContext:
             return
         exchange = _Exchange(scope, send)
         token = request_id.set(exchange.id)
+        scope[EXCHANGE] = exchange
         try:
             await self._app(scope, receive, exchange.send)
+            if exchange.detached is not None:
+                await exchange.detached(scope, receive, exchange.send)
         except ClientDisconnect:
             exchange.status = CLIENT_CLOSED
         except Exception as error:  # noqa: BLE001 - it is answered and logged
@@ -49,14 +58,29 @@ class RequestContext:
             request_id.reset(token)
 
 
+class Detached:
+    """An answer that takes long: it runs when its handler and all that is around that have returned."""
+
+    __slots__ = ("_answer",)
+
+    def __init__(self, answer: ASGIApp) -> None:
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[EXCHANGE].detached = self._answer
+
+
 class _Exchange:
     """One request and how far its answer is."""
+
+    __slots__ = ("_began", "_scope", "_send", "detached", "id", "status")
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._scope = scope
         self._send = send
         self._began = time.monotonic()
         self.status = 0
+        self.detached: ASGIApp | None = None
         given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
         self.id = given if _ACCEPTABLE_ID.fullmatch(given) else uuid4().hex
 

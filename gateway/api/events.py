@@ -10,6 +10,7 @@ from gateway.api.answers import In
 from gateway.api.faults import invalid_parameter
 from gateway.api.paging import not_found, path_text, path_uuid, read_query
 from gateway.api.routing import Answer
+from gateway.middleware import Detached
 from gateway.services import Services, services_of
 from gateway.stream.cursor import CursorInvalid, parse_cursor
 from gateway.stream.follow import Representation, SubjectFeed
@@ -57,7 +58,7 @@ async def _stream(request: Request, caller: Caller, kind: str, subject_id: str, 
         after=after,
         settings=services.settings.stream,
     )
-    return EventStream(feed, services.settings.stream)
+    return Detached(EventStream(feed, services.settings.stream))
 
 
 async def _read_subject(services: Services, caller: Caller, kind: str, subject_id: str) -> Representation | None:

@@ -1,4 +1,4 @@
-"""What can be streamed, whichever protocol carries it."""
+"""What can be streamed, whichever protocol carries it, and how it is followed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,28 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Protocol, TypeAlias
 
 from gateway.stream.batch import Batch
+from gateway.stream.burst import Burst
 from gateway.stream.hub import Subscription
 
 #: Sends a batch in place, without waiting; false if the connection cannot take it now.
 Direct: TypeAlias = Callable[[Batch], bool]
+
+
+class Follower(Protocol):
+    """How far one stream is. It waits for the database only; whoever drives it knows how to wait for events."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing will ever come."""
+
+    async def advance(self) -> Batch | None:
+        """What there is to tell; none when that is nothing until the subscription has news, or the stream is over.
+
+        Neither a connection nor a transaction is held in between.
+        """
+
+    def pass_on(self, burst: Burst, send: Direct) -> bool:
+        """Send what simply comes next; false if this burst needs `advance`, or cannot be sent now."""
 
 
 class Feed(Protocol):
@@ -22,9 +40,18 @@ class Feed(Protocol):
     def subscribe(self) -> Subscription:
         """Start to collect events; leave the `with` block at the end of the stream."""
 
-    def follow(self, subscription: Subscription, direct: Direct | None = None) -> AsyncGenerator[Batch, None]:
-        """Everything there is to send. Neither a connection nor a transaction is held between two batches.
+    def follow(self, subscription: Subscription) -> Follower:
+        """Begin at the client's cursor."""
 
-        While the stream waits, the hub hands what comes next to `direct`, if there is one; only what that does not take
-        is yielded.
-        """
+
+async def follow(feed: Feed, subscription: Subscription, keep_alive: float) -> AsyncGenerator[Batch, None]:
+    """Everything there is to send, to the end; an empty batch when nothing happened for so many seconds."""
+    follower = feed.follow(subscription)
+    while not follower.is_over:
+        batch = await follower.advance()
+        if batch is not None:
+            yield batch
+        elif not follower.is_over:
+            await subscription.wait(keep_alive)
+            if not subscription.has_news:
+                yield Batch([])

@@ -6,7 +6,7 @@ published after it is in the subscription, and what is in both is told by its nu
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -53,9 +53,9 @@ class SubjectFeed:
         """Start to collect the subject's events, if they are the caller's."""
         return self.hub.subscribe(organization_id=self.caller.organization_id, subject_id=self.subject_id)
 
-    def follow(self, subscription: Subscription, direct: Direct | None = None) -> AsyncGenerator[Batch, None]:
+    def follow(self, subscription: Subscription) -> SubjectFollower:
         """A snapshot or what was missed, then live, until the terminal event."""
-        return _Follower(self, subscription, direct).batches()
+        return SubjectFollower(self, subscription)
 
     @property
     def cursor(self) -> str | None:
@@ -63,32 +63,50 @@ class SubjectFeed:
         return None if self.after is None else str(self.after)
 
 
-class _Follower:
+class SubjectFollower:
     """How far one stream is."""
 
-    def __init__(self, feed: SubjectFeed, subscription: Subscription, direct: Direct | None) -> None:
+    __slots__ = ("_feed", "_has_begun", "_is_behind", "_is_final", "_known", "_last", "_subscription", "is_over")
+
+    def __init__(self, feed: SubjectFeed, subscription: Subscription) -> None:
         self._feed = feed
         self._subscription = subscription
-        self._direct = direct
         self._last = 0  # the number of the last event given
         self._known = 0  # the highest number known to exist
+        self._has_begun = False
         self._is_behind = False  # the table has, or may have, more
         self._is_final = False  # nothing comes after `_known`
-        self._is_over = False
+        self.is_over = False
 
-    async def batches(self) -> AsyncGenerator[Batch, None]:
-        batch = await self._begin()
-        while True:
+    async def advance(self) -> Batch | None:
+        """What there is to tell; none when that is nothing until the subscription has news, or the stream is over."""
+        while not self.is_over:
+            batch = await self._step()
             if batch is not None:
-                yield batch
-            if self._is_over:
-                return
-            batch = await self._next()
+                return batch
+            if not self._is_behind and not self._subscription.has_news:
+                break
+        return None
+
+    def pass_on(self, burst: Burst, send: Direct) -> bool:
+        """Send what simply comes next; false if this burst needs `advance`, or cannot be sent now."""
+        if burst.is_plain and burst.first == self._last + 1 and send(burst.batch):
+            self._last = burst.last
+            return True
+        return False
+
+    async def _step(self) -> Batch | None:
+        if not self._has_begun:
+            self._has_begun = True
+            return await self._begin()
+        if self._is_behind and self._subscription.end in (None, End.LAGGED):
+            return await self._replay()
+        return self._take()
 
     async def _begin(self) -> Batch | None:
         now, after = await self._feed.read(), self._feed.after
         if now is None:
-            self._is_over = True
+            self.is_over = True
             return None
         if after is None:
             return Batch([self._show(now)])
@@ -96,13 +114,8 @@ class _Follower:
             return Batch([Notice(NoticeKind.RESET, str(after)), self._show(now)])
         self._last, self._known, self._is_final = after, now.seq, now.is_terminal
         self._is_behind = after < now.seq
-        self._is_over = now.ends_at(after)
+        self.is_over = now.ends_at(after)
         return None
-
-    async def _next(self) -> Batch | None:
-        if self._is_behind and self._subscription.end in (None, End.LAGGED):
-            return await self._replay()
-        return await self._live()
 
     async def _replay(self) -> Batch | None:
         # What is queued was committed before this read, so the page has it, or a later one has.
@@ -116,24 +129,15 @@ class _Follower:
             return None
         return await self._reset()
 
-    async def _live(self) -> Batch | None:
-        await self._subscription.wait(self._feed.settings.keep_alive, self._direct and self._pass_on)
+    def _take(self) -> Batch | None:
         if bursts := self._subscription.take():
             return self._accept([event for burst in bursts for event in burst.events])
         if self._subscription.end is None:
-            return Batch([])
-        self._is_over = True
+            return None
+        self.is_over = True
         if self._subscription.end is End.CLOSED:
             return None
         return Batch([Notice(NoticeKind(self._subscription.end), str(self._last))])
-
-    def _pass_on(self, burst: Burst) -> bool:
-        """What simply comes next goes straight from the hub to the connection; the rest wakes this stream up."""
-        is_next = burst.is_plain and burst.first == self._last + 1
-        if is_next and self._direct is not None and self._direct(burst.batch):
-            self._last = burst.last
-            return True
-        return False
 
     def _accept(self, events: Sequence[EncodedEvent]) -> Batch | None:
         fresh = [event for event in events if event.seq > self._last]
@@ -148,14 +152,14 @@ class _Follower:
     async def _reset(self) -> Batch | None:
         now = await self._feed.read()
         if now is None:
-            self._is_over = True
+            self.is_over = True
             return None
         return Batch([Notice(NoticeKind.RESET, str(self._last)), self._show(now)])
 
     def _show(self, now: Representation) -> Message:
         self._last = self._known = now.seq
         self._is_behind = False
-        self._is_over = now.is_terminal
+        self.is_over = now.is_terminal
         caller, subject_id = self._feed.caller, self._feed.subject_id
         return message_of(encode_snapshot(caller.organization_id, subject_id, now.seq, now.data))
 
@@ -166,5 +170,5 @@ class _Follower:
     def _advance(self, events: Sequence[EncodedEvent]) -> Batch:
         self._last = events[-1].seq
         is_told = self._is_final and self._last >= self._known
-        self._is_over = is_told or any(map(is_terminal, events))
+        self.is_over = is_told or any(map(is_terminal, events))
         return Batch([message_of(event) for event in events])

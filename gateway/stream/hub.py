@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from enum import StrEnum
+from functools import partial
 from typing import Self, TypeAlias
 from uuid import UUID
 
@@ -17,6 +19,7 @@ from gateway.stream.settings import StreamSettings
 Topic: TypeAlias = tuple[UUID, str | None]
 #: Takes a burst at once, or leaves it to the queue.
 Receiver: TypeAlias = Callable[[Burst], bool]
+Wake: TypeAlias = Callable[[], None]
 
 #: After so many deliveries the loop gets to write them out and to do something else.
 _BREATH = 200
@@ -33,7 +36,7 @@ class End(StrEnum):
 class Subscription:
     """The events one stream has still to send; leave its `with` block, or close it, and the hub forgets it."""
 
-    __slots__ = ("_bytes", "_count", "_hub", "_queue", "_receiver", "_settings", "_waiter", "end", "topic")
+    __slots__ = ("_bytes", "_count", "_hub", "_queue", "_receiver", "_settings", "_wake", "end", "topic")
 
     def __init__(self, hub: Hub, topic: Topic, settings: StreamSettings) -> None:
         self.topic = topic
@@ -43,7 +46,7 @@ class Subscription:
         self._queue: list[Burst] = []
         self._count = 0
         self._bytes = 0
-        self._waiter: asyncio.Future[None] | None = None
+        self._wake: Wake | None = None
         self._receiver: Receiver | None = None
 
     def __enter__(self) -> Self:
@@ -67,7 +70,7 @@ class Subscription:
         self._queue.append(burst)
         self._count += len(burst.events)
         self._bytes += burst.size
-        self.wake()
+        self._call()
 
     def take(self) -> list[Burst]:
         """Everything queued, in order; the queue is empty afterwards."""
@@ -85,35 +88,47 @@ class Subscription:
         self.end = end
         if end is not End.DRAINING:
             self.take()
-        self.wake()
+        self._call()
 
-    async def wait(self, seconds: float, receiver: Receiver | None = None) -> None:
-        """Return when there is something to take, at the end, when woken, or after so many seconds.
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to take, or the end."""
+        return bool(self._queue) or self.end is not None
+
+    def attach(self, wake: Wake, receiver: Receiver | None = None) -> None:
+        """Call `wake` once, at the next news; there are none now.
 
         Until then the `receiver` gets each burst first, with the hub on the stack: it may not wait.
         """
-        if self._queue or self.end is not None:
-            return
-        # A future and a timer, no task: most streams are in here most of the time, and there are thousands.
-        loop = asyncio.get_running_loop()
-        self._waiter = loop.create_future()
-        self._receiver = receiver
-        timer = loop.call_later(seconds, self.wake)
-        try:
-            await self._waiter
-        finally:
-            timer.cancel()
-            self._waiter = self._receiver = None
+        self._wake, self._receiver = wake, receiver
+
+    def detach(self) -> None:
+        """Call nobody."""
+        self._wake = self._receiver = None
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether somebody is in `wait`."""
-        return self._waiter is not None and not self._waiter.done()
+    def is_attached(self) -> bool:
+        """Whether somebody is to be called."""
+        return self._wake is not None
 
-    def wake(self) -> None:
-        """Let `wait` return."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+    async def wait(self, seconds: float) -> None:
+        """Return when there are news, or after so many seconds."""
+        if self.has_news:
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self.attach(partial(waiter.set_result, None))
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await waiter
+        finally:
+            self.detach()
+
+    def _call(self) -> None:
+        if self._wake is not None:
+            wake = self._wake
+            self.detach()
+            wake()
 
     def _is_full(self, burst: Burst) -> bool:
         if not self._queue:

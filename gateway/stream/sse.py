@@ -10,14 +10,15 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import Awaitable
-from contextlib import aclosing
+from collections.abc import Awaitable, MutableMapping
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 from sse_starlette import ServerSentEvent
 from starlette.types import Receive, Scope, Send
 
 from gateway.stream.batch import Batch, Item, Message, Notice, NoticeKind
+from gateway.stream.burst import Burst
 from gateway.stream.eager import Eager
 from gateway.stream.feed import Feed
 from gateway.stream.hub import Subscription
@@ -53,66 +54,100 @@ class EventStream:
 
     async def _respond(self, receive: Receive, send: Send) -> None:
         with self._feed.subscribe() as subscription:
-            watcher = asyncio.create_task(_close_on_disconnect(receive, subscription))
             try:
-                await _Writer(self._feed, self._settings, subscription, send).run()
+                await _Writer(self._feed, self._settings, subscription, receive, send).run()
             except _ClientStalled:
                 logger.info("stream_stalled", extra={"seconds": self._settings.send_timeout})
             except (SQLAlchemyError, OSError) as error:
                 # The client comes back with its cursor, and while the database is away it gets an answer, not a stream.
                 logger.warning("stream_interrupted", extra={"error": type(error).__name__, "reason": str(error)})
-            finally:
-                watcher.cancel()
 
 
 class _Writer:
     """Writes one stream to its end."""
 
-    __slots__ = ("_cursor", "_feed", "_is_quiet", "_send", "_settings", "_subscription", "_unsent")
+    __slots__ = (
+        "_cursor",
+        "_follower",
+        "_is_quiet",
+        "_listening",
+        "_receive",
+        "_send",
+        "_settings",
+        "_subscription",
+        "_unsent",
+    )
 
-    def __init__(self, feed: Feed, settings: StreamSettings, subscription: Subscription, send: Send) -> None:
-        self._feed = feed
+    def __init__(
+        self, feed: Feed, settings: StreamSettings, subscription: Subscription, receive: Receive, send: Send
+    ) -> None:
+        self._follower = feed.follow(subscription)
         self._settings = settings
         self._subscription = subscription
+        self._receive = receive
         self._send = send
         self._cursor = feed.cursor
         self._is_quiet = True  # nothing was sent since the last keep-alive was due
         self._unsent: Eager | None = None  # a batch that the connection could not take at once
+        self._listening: asyncio.Timeout | None = None
 
     async def run(self) -> None:
         now = asyncio.get_running_loop().time
         ends_at = now() + self._settings.max_age * random.uniform(0.9, 1)  # noqa: S311 - only spreads the load
-        await self._in_time(self._write(ServerSentEvent(retry=_pause(self._settings), sep="\n").encode()))
-        async with aclosing(self._feed.follow(self._subscription, self._send_at_once)) as batches:
-            async for batch in batches:
-                await self._finish()
-                if batch:
-                    await self._in_time(self._write(self._frames(batch)))
-                elif self._is_quiet:
-                    await self._in_time(self._write(self._keep_alive()))
-                self._is_quiet = not batch
-                if now() >= ends_at:
-                    return
-        await self._finish()
+        await self._write(ServerSentEvent(retry=_pause(self._settings), sep="\n").encode())
+        while not self._follower.is_over and now() < ends_at:
+            batch = await self._follower.advance()
+            if batch is not None:
+                self._is_quiet = False
+                await self._write(self._frames(batch))
+                await self._listen(0)
+            elif not self._follower.is_over:
+                await self._rest()
 
-    def _send_at_once(self, batch: Batch) -> bool:
-        if self._unsent is not None:
-            return False
-        sending = Eager(self._write(self._frames(batch)))
-        self._is_quiet = False
-        if not sending.is_done:
-            self._unsent = sending
-            self._subscription.wake()
-        return True
-
-    async def _finish(self) -> None:
-        """Wait for the client to take what it could not take at once."""
+    async def _rest(self) -> None:
+        """Until there is something to do; what the hub can send from where it stands is nothing to do."""
+        self._subscription.attach(self._wake, self._pass_on)
+        await self._listen(self._settings.keep_alive)
+        self._subscription.detach()
         if self._unsent is not None:
             await self._in_time(self._unsent)
             self._unsent = None
+        elif not self._subscription.has_news:
+            if self._is_quiet:
+                await self._write(self._keep_alive())
+            self._is_quiet = True
+
+    async def _listen(self, seconds: float) -> None:
+        """Listen for the client to leave, which closes the subscription, until woken or for so many seconds."""
+        try:
+            async with asyncio.timeout(seconds) as self._listening:
+                while (await self._receive())["type"] != "http.disconnect":
+                    pass
+                self._subscription.close()
+        except TimeoutError:
+            pass
+        finally:
+            self._listening = None
+
+    def _wake(self) -> None:
+        # Once: what has begun to time out must not be told again.
+        if self._listening is not None:
+            self._listening.reschedule(0)
+            self._listening = None
+
+    def _pass_on(self, burst: Burst) -> bool:
+        return self._unsent is None and self._follower.pass_on(burst, self._send_at_once)
+
+    def _send_at_once(self, batch: Batch) -> bool:
+        sending = Eager(self._send(_message(self._frames(batch))))
+        self._is_quiet = False
+        if not sending.is_done:
+            self._unsent = sending
+            self._wake()
+        return True
 
     async def _write(self, body: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": body, "more_body": True})
+        await self._in_time(self._send(_message(body)))
 
     async def _in_time(self, sending: Awaitable[None]) -> None:
         try:
@@ -133,6 +168,10 @@ class _Writer:
         return b": keep-alive\n\n" if self._cursor is None else b"id: %b\n\n" % self._cursor.encode()
 
 
+def _message(body: bytes) -> MutableMapping[str, Any]:
+    return {"type": "http.response.body", "body": body, "more_body": True}
+
+
 def _frame(item: Item, settings: StreamSettings) -> bytes:
     if isinstance(item, Message):
         if item.cursor is None:
@@ -150,9 +189,3 @@ def _notice(notice: Notice, settings: StreamSettings) -> bytes:
 def _pause(settings: StreamSettings) -> int:
     """Milliseconds until the client comes back, spread so that not all do in the same moment."""
     return round(settings.retry * random.uniform(0.5, 1.5) * 1000)  # noqa: S311 - no secret
-
-
-async def _close_on_disconnect(receive: Receive, subscription: Subscription) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    subscription.close()

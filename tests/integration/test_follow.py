@@ -14,7 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 
 from gateway.stream.batch import Batch, Message, Notice, NoticeKind
+from gateway.stream.burst import subject_burst
 from gateway.stream.event_log import EventLog
+from gateway.stream.feed import follow
 from gateway.stream.follow import Read, Representation, SubjectFeed
 from gateway.stream.hub import Hub
 from gateway.stream.settings import StreamSettings
@@ -83,7 +85,7 @@ class Stream:
         """To the end of the stream: numbers of events, names of everything else."""
         with self.feed.subscribe() as subscription:
             async with asyncio.timeout(PATIENCE):
-                async for batch in self.feed.follow(subscription):
+                async for batch in follow(self.feed, subscription, SETTINGS.keep_alive):
                     for item in batch.items:
                         self._note(item)
         return self.told
@@ -220,7 +222,7 @@ async def test_silence_is_told_so_that_the_connection_can_be_kept_alive(
     task = await ours.submit()
     stream = Stream(hub, engine, ours.organization_id, task, after=1, settings=replace(SETTINGS, keep_alive=0.01))
     with stream.feed.subscribe() as subscription:
-        batches = stream.feed.follow(subscription)
+        batches = follow(stream.feed, subscription, SETTINGS.keep_alive)
         async with asyncio.timeout(PATIENCE):
             assert [(await anext(batches)).items for _ in range(3)] == [[], [], []]
         await batches.aclose()
@@ -251,7 +253,7 @@ async def test_reader_that_falls_behind_while_it_replays_catches_up_from_the_tab
     small = Hub(replace(SETTINGS, queue_events=2))
     stream = Stream(small, engine, ours.organization_id, task, after=0, settings=replace(SETTINGS, replay_page=5))
     with stream.feed.subscribe() as subscription:
-        batches = stream.feed.follow(subscription)
+        batches = follow(stream.feed, subscription, SETTINGS.keep_alive)
         numbers = [int(item.cursor or 0) for item in (await anext(batches)).items]
         for event in await EventLog(engine).page(stream.caller, task, after=5, most=100):
             await small.publish([event])
@@ -270,7 +272,7 @@ async def test_reader_that_does_not_keep_up_is_told_that_it_lags(engine: AsyncEn
     reading = asyncio.create_task(quick.read())
     await eventually(lambda: quick.told)
     with slow.feed.subscribe() as subscription:
-        batches = slow.feed.follow(subscription)
+        batches = follow(slow.feed, subscription, SETTINGS.keep_alive)
         await anext(batches)
         await ours.progress(task, 1)
         await ours.progress(task, 2)
@@ -310,34 +312,42 @@ async def test_what_simply_comes_next_goes_straight_to_the_connection(engine: As
     """The stream sleeps on: only the end of its subject, a hole or a busy connection wakes it up."""
     task = await ours.submit()
     hub = Hub(SETTINGS)
-    stream = Stream(hub, engine, ours.organization_id, task, settings=replace(SETTINGS, keep_alive=3600))
+    stream = Stream(hub, engine, ours.organization_id, task)
     await ours.progress(task, 1)
     await ours.progress(task, 2)
     await ours.progress(task, 3)
     await ours.enter(task, "SUCCESS")
     events = await EventLog(engine).page(stream.caller, task, after=0, most=100)
+    feed = replace(stream.feed, read=_still_at(1), after=1)
     taken: list[str | None] = []
 
     def take(batch: Batch) -> bool:
-        if len(taken) == 2:
-            return False
         taken.append(batch.cursor)
-        return True
+        return len(taken) < 3
 
-    with stream.feed.subscribe() as subscription:
-        batches = replace(stream.feed, read=_still_at(1), after=1).follow(subscription, take)
-        waiting = asyncio.ensure_future(anext(batches))
-        await eventually(lambda: subscription.is_waiting)
-        await hub.publish(events[1:2])
-        await hub.publish(events[2:3])
-        assert (taken, waiting.done()) == (["2", "3"], False)
-        await hub.publish(events[3:4])
-        assert (await waiting).cursor == "4"
-        await hub.publish(events[4:])
-        assert (await anext(batches)).cursor == "5"
-        with pytest.raises(StopAsyncIteration):
-            await anext(batches)
-    assert taken == ["2", "3"]
+    with feed.subscribe() as subscription:
+        follower = feed.follow(subscription)
+        assert await follower.advance() is None
+        subscription.attach(lambda: taken.append("woken"), lambda burst: follower.pass_on(burst, take))
+        for event in events[1:]:
+            await hub.publish([event])
+        assert taken == ["2", "3", "4", "woken"]
+        rest = await follower.advance()
+    assert rest is not None
+    assert [item.cursor for item in rest.items if isinstance(item, Message)] == ["4", "5"]
+    assert follower.is_over
+
+
+async def test_terminal_event_is_never_passed_on(engine: AsyncEngine, ours: Writer) -> None:
+    task = await ours.submit()
+    await ours.enter(task, "SUCCESS")
+    stream = Stream(Hub(SETTINGS), engine, ours.organization_id, task)
+    feed = replace(stream.feed, read=_still_at(1), after=1)
+    (_, ended) = await EventLog(engine).page(stream.caller, task, after=0, most=100)
+    with feed.subscribe() as subscription:
+        follower = feed.follow(subscription)
+        assert await follower.advance() is None
+        assert not follower.pass_on(subject_burst([ended]), lambda _: True)
 
 
 def _still_at(seq: int) -> Read:
