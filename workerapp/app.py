@@ -94,6 +94,7 @@ def _configuration(settings: WorkerSettings) -> dict[str, Any]:
         "result_expires": None,
         "result_max_bytes": settings.result_max_bytes,
         "result_patience": settings.result_patience_seconds,
+        "progress_interval": settings.progress_interval,
         "default_organization": settings.default_organization,
         "task_serializer": "json",
         "result_serializer": "json",

@@ -25,8 +25,10 @@ from celery.exceptions import ImproperlyConfigured, Reject, TaskRevokedError
 from kombu.utils.json import dumps
 
 from workerapp.chords import ChordJoiner, acting_as
+from workerapp.contract.progress import Progress
 from workerapp.db.connection import LOST
 from workerapp.json_results import storing
+from workerapp.progress import held_progress
 from workerapp.state_row import StateRow, call, storable_text
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,7 @@ T = TypeVar("T")
 
 RECORD = call("record_task_state")
 END_PART = call("end_chord_part", more=2)
+RECORD_PROGRESS = "SELECT record_task_progress(%s, %s, %s)"
 DEFAULT_ORGANIZATION = "GATEWAY_DEFAULT_ORGANIZATION"
 PRUNED_AT_ONCE = 1000
 NO_ORGANIZATION = (
@@ -125,6 +128,11 @@ class PostgresBackend(ChordJoiner):
         self._record(self._row(task_id, result, state, traceback, request), request)
         return result
 
+    def store_progress(self, request: Any, progress: Progress) -> bool:
+        """Write how far a running task is, whatever its state; false: it could not be at this moment, or not at all."""
+        row = (str(request.id), self._organization(request), progress.as_json())
+        return bool(self._link.write(RECORD_PROGRESS, row)[0])
+
     def _record(self, row: StateRow, request: Any, statement: str = RECORD, more: tuple[Any, ...] = ()) -> str:
         parameters = row.parameters() + more
         with storing():
@@ -154,7 +162,7 @@ class PostgresBackend(ChordJoiner):
             state=state,
             result=encoded if state == states.SUCCESS and not existing else None,
             error=encoded if failed else None,
-            progress=None if failed or state == states.SUCCESS else encoded,
+            progress=held_progress(request) if failed or state == states.SUCCESS else encoded,
             traceback=None if traceback is None else storable_text(str(traceback), self._max_bytes),
             name=getattr(request, "task", None),
             worker=getattr(request, "hostname", None),

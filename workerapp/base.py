@@ -10,16 +10,18 @@ from functools import wraps
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
-from celery import Task, signals
+from celery import signals
 from celery._state import get_current_task
 from celery.exceptions import Ignore, Reject
 from kombu.exceptions import OperationalError
 from sqlalchemy.orm import Session
 
 from workerapp.contract.caller import ORGANIZATION_HEADER, USER_HEADER
+from workerapp.contract.progress import ProgressInvalid
 from workerapp.contract.tasks import TEST_RUN_HEADER
 from workerapp.db.connection import LOST
 from workerapp.outbox import obey
+from workerapp.progress import ProgressTask
 
 if TYPE_CHECKING:
     from workerapp.app import WorkerApp
@@ -39,13 +41,13 @@ class PermanentError(Exception):
     """A failure that trying again cannot cure: the task fails at once, without retries."""
 
 
-class BaseTask(Task):  # type: ignore[misc]  # Celery has no types
+class BaseTask(ProgressTask):
     """Retries with backoff, and knows for which organization and user it runs."""
 
     abstract = True
     Request = "workerapp.request:Request"
     autoretry_for = (Exception,)
-    dont_autoretry_for = (PermanentError, TypeError)
+    dont_autoretry_for = (PermanentError, TypeError, ProgressInvalid)
     max_retries = 3
     default_retry_delay = 1
     retry_backoff = True

@@ -118,6 +118,8 @@ class WorkerSettings(SharedSettings):
     result_max_bytes: int = Field(default=1024 * 1024, ge=1024)
     #: Seconds to go on trying to write a state before the message is handed back to the broker.
     result_patience_seconds: float = Field(default=30, gt=0)
+    #: Seconds between two writes of what a task tells of its progress.
+    progress_interval: float = Field(default=0.5, ge=0)
     #: Whose are tasks that name no organization; without it their states are not written.
     default_organization: UUID | None = None
 

@@ -12,6 +12,7 @@ import os
 from celery import Celery, chord
 
 from workerapp import broker
+from workerapp.progress import ProgressTask
 
 broker.register()  # lets `postgresql://` mean the gateway's broker; leave it out to keep your own
 
@@ -35,6 +36,17 @@ def total(numbers: list[int]) -> int:
     return sum(numbers)
 
 
+@app.task(bind=True, base=ProgressTask)
+def add_up(self: ProgressTask, numbers: list[int]) -> int:
+    total = 0
+    for done, number in enumerate(numbers, start=1):
+        total += number
+        self.progress(done, len(numbers), f"added {number}")
+    return total
+
+
 if __name__ == "__main__":
     result = chord([square.s(number) for number in range(10)], total.s())()
+    print(result.id, result.get(timeout=30))
+    result = add_up.delay(list(range(10)))
     print(result.id, result.get(timeout=30))

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.contract import Contract
 from tests.stack.client import Client
 from tests.stack.services import Worker
 
@@ -76,6 +77,27 @@ def test_a_task_is_watched_from_its_submission_to_its_end(client: Client, worker
     assert [event.seq for event in live] == list(range(snapshot.seq + 1, 4))
     assert live[-1].type == "task.succeeded"
     assert live[-1].body["data"]["result"] == "held"
+
+
+def test_how_far_a_task_is_can_be_watched_and_read(client: Client, worker: Worker):
+    task_id = client.submit("count_slowly", 3, pause=0.01)
+    events = list(client.events(f"/v1/tasks/{task_id}/events", cursor="0"))
+    told = [event.body["data"] for event in events if event.type == "task.progress"]
+    assert {data["status"] for data in told} == {"STARTED"}
+    assert [told[0]["progress"]["done"], told[-1]["progress"]["done"]] == [0, 3]
+    assert "eta_seconds" not in told[0]["progress"]
+    assert told[-1]["progress"]["eta_seconds"] == 0
+    assert client.task(task_id)["progress"] == events[-1].body["data"]["progress"] == told[-1]["progress"]
+    for data in told:
+        assert Contract().errors({"$ref": "#/components/schemas/Progress"}, data["progress"]) == []
+
+
+def test_counting_slowly_has_its_limits(client: Client, worker: Worker):
+    task = client.ended(client.submit("count_slowly", 100))
+    assert (task["status"], task["retries"]) == ("FAILURE", 0)
+    assert task["error"].startswith(
+        "cannot count to 100 with pauses of 1 seconds: it may count to 1000 and pause for 60"
+    )
 
 
 def test_a_stream_is_resumed_behind_its_cursor_and_over_at_the_end(client: Client, worker: Worker):

@@ -53,7 +53,10 @@ def test_the_example_runs_and_its_tasks_are_its_organizations(
         Process("script", script, {"DATABASE_URL": database.url} | environment) as run,
     ):
         assert run.wait_for(r"^\S+ (\d+)$")[1] == "285"
-    assert tasks_of(admin, organization_id) == {"own_app.square": 10, "own_app.total": 1}
+        added_up = run.wait_for(r"^(\S+) 45$")[1]
+    assert tasks_of(admin, organization_id) == {"own_app.square": 10, "own_app.total": 1, "own_app.add_up": 1}
+    progress = "SELECT progress->>'message', (progress->>'fraction')::float FROM task WHERE id = %s"
+    assert admin.execute(progress, (added_up,)).fetchone() == ("added 9", 1.0)
     assert admin.execute("SELECT count(*) FROM task WHERE name LIKE 'celery.%'").fetchone() == (0,)
 
 
@@ -123,3 +126,5 @@ def test_the_example_is_the_one_the_page_tells_of() -> None:
     for line in ("broker.register()", BACKEND, "default_organization", "from workerapp import broker"):
         assert line in page
         assert line in example
+    for line in page.partition("from workerapp.progress")[2].partition("```")[0].splitlines():
+        assert line.replace("(self,", "(self: ProgressTask,") in example

@@ -7,6 +7,7 @@ from typing import Any
 
 from celery import chain, chord, group, shared_task
 from celery.exceptions import Ignore
+from sqlalchemy import text
 
 from tests.stack.extra_tasks import add
 from tests.waiting import until
@@ -107,3 +108,43 @@ def enlarge(self: BaseTask, number: int) -> int:
 def note_failure(self: BaseTask, failed_id: str, *marks: str) -> str:
     """An errback of the old kind: it is a task of its own."""
     return failed_id
+
+
+@shared_task(base=BaseTask, bind=True, name="tests.count_to")
+def count_to(self: BaseTask, number: int, total: int, *, fails: bool = False) -> str:
+    """Count as fast as it goes, of more there may be."""
+    for done in range(1, number + 1):
+        self.progress(done, total, f"number {done}")
+    if fails:
+        raise PermanentError("lost count")
+    return "counted"
+
+
+@shared_task(base=BaseTask, bind=True, name="tests.count_again", retry_backoff=False, default_retry_delay=0.1)
+def count_again(self: BaseTask) -> str:
+    """Fail half-way at first, then count less."""
+    if self.request.retries == 0:
+        self.progress(5, 10)
+        raise ConnectionError("half-way")
+    self.progress(1, 10)
+    return "counted"
+
+
+@shared_task(base=BaseTask, bind=True, name="tests.count_in_a_session")
+def count_in_a_session(self: BaseTask) -> str:
+    """Tell from within a transaction that has the task's own row."""
+    with self.get_db_session() as db:
+        db.execute(text("SELECT FROM task WHERE id = :id FOR UPDATE"), {"id": self.request.id})
+        self.progress(1, 1, "in the dark")
+    return "counted"
+
+
+@shared_task(base=BaseTask, bind=True, name="tests.count_at_gates")
+def count_at_gates(self: BaseTask, first: str, second: str) -> str:
+    """Tell, wait for the file `first`, tell, say so by a file, and wait for the file `second`."""
+    self.progress(1, 2)
+    until(Path(first).exists, 30)
+    self.progress(2, 2)
+    Path(second + ".told").touch()
+    until(Path(second).exists, 30)
+    return "counted"

@@ -12,6 +12,7 @@ import httpx
 from tests.postgres import TestDatabase
 from tests.stack.process import Process
 from tests.waiting import until
+from workerapp.contract.tasks import CALLABLE_BY_NAME
 
 #: Everything that is a matter of waiting is short, so that recovery takes a test seconds and not minutes.
 SHORT_WAITS = {
@@ -65,7 +66,7 @@ class Gateway(Process):
         self._becomes_ready = ready
         self.port = free_port()
         arguments = ["-m", "gateway.cli.main", "serve", "--port", str(self.port)]
-        allowed = {"GATEWAY_TASK_ALLOW": "echo,count_test_sets,get_test_configuration,manual_db_example,tests.*"}
+        allowed = {"GATEWAY_TASK_ALLOW": ",".join((*CALLABLE_BY_NAME, "tests.*"))}
         super().__init__("gateway", arguments, shared_environment(database) | allowed | dict(environment or {}))
 
     @property

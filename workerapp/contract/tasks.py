@@ -6,12 +6,13 @@ ECHO = "echo"
 COUNT_TEST_SETS = "count_test_sets"
 GET_TEST_CONFIGURATION = "get_test_configuration"
 MANUAL_DB_EXAMPLE = "manual_db_example"
+COUNT_SLOWLY = "count_slowly"
 EXECUTE_TEST_CONFIGURATION = "execute_test_configuration"
 RUN_LANE = "run_lane"
 COLLECT_RESULTS = "collect_results"
 
 #: What `POST /v1/tasks` accepts unless the allow-list says otherwise.
-CALLABLE_BY_NAME = (ECHO, COUNT_TEST_SETS, GET_TEST_CONFIGURATION, MANUAL_DB_EXAMPLE)
+CALLABLE_BY_NAME = (ECHO, COUNT_TEST_SETS, GET_TEST_CONFIGURATION, MANUAL_DB_EXAMPLE, COUNT_SLOWLY)
 
 #: Ties a task's row to the run it works for.
 TEST_RUN_HEADER = "test_run_id"

@@ -42,7 +42,11 @@ class Hints:
         held = _held.get()
         if held is not None:
             held.update(channels)
-            return
+        else:
+            self.news_of_committed(*channels)
+
+    def news_of_committed(self, *channels: str) -> None:
+        """Tell listeners of what is committed already, whatever transaction a block around the call has open."""
         if self._pid != os.getpid():
             self._begin()
         with self._lock:

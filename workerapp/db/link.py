@@ -105,7 +105,7 @@ class Link:
         if self.open is not None:
             return self.open.execute(statement, parameters).fetchone()
         row = self._run(lambda connection: connection.execute(statement, parameters).fetchone())
-        self._hints.news(EVENT_CHANNEL)
+        self._hints.news_of_committed(EVENT_CHANNEL)
         return row
 
     def read(self, statement: Any, parameters: Row, row_factory: Any = None) -> list[Any]:

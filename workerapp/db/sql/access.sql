@@ -94,7 +94,7 @@ GRANT EXECUTE ON FUNCTION
                       boolean),
     end_chord_part(text, uuid, text, jsonb, jsonb, jsonb, text, text, text, integer, text, text, text, text, jsonb,
                    boolean, integer, jsonb),
-    read_tasks(text[], boolean), forget_task(text), begin_chord(text, uuid, jsonb, jsonb),
+    record_task_progress(text, uuid, jsonb), read_tasks(text[], boolean), forget_task(text), begin_chord(text, uuid, jsonb, jsonb),
     set_chord_size(text, integer), grow_chord(text), return_chord_part(text, uuid, text, integer, text, jsonb),
     read_chord(text), read_chord_parts(text), delete_group(text),
     prune_tasks(interval, integer, uuid, text[]),

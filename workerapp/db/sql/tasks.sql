@@ -72,6 +72,21 @@ BEGIN
     RETURN 'refused';
 END $$;
 
+-- What a running task tells of how far it is. False if there is no such task of this organization, if it has ended, or
+-- if its row is locked: telling waits for nobody, since the task itself may hold the lock.
+CREATE OR REPLACE FUNCTION record_task_progress(p_id text, p_organization uuid, p_progress jsonb) RETURNS boolean
+LANGUAGE sql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
+    WITH told AS (
+        UPDATE task SET progress = p_progress
+        WHERE id = (
+            SELECT id FROM task
+            WHERE id = p_id AND organization_id = p_organization AND NOT is_final_state(state)
+            FOR NO KEY UPDATE SKIP LOCKED)
+        RETURNING 1
+    )
+    SELECT EXISTS (SELECT FROM told)
+$$;
+
 -- What AsyncResult reads. With no tenant set (a worker, a script) every row can be read by its id.
 CREATE OR REPLACE FUNCTION read_tasks(p_ids text[], p_ended boolean) RETURNS SETOF task
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
