@@ -87,7 +87,10 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            MutableHeaders(scope=message)[REQUEST_ID_HEADER] = self.id
+            headers = MutableHeaders(scope=message)
+            headers[REQUEST_ID_HEADER] = self.id
+            # The URL of a stream may hold a token, which a browser would hand on.
+            headers["referrer-policy"] = "no-referrer"
         await self._send(message)
 
     async def fail(self, error: Exception, scope: Scope, receive: Receive) -> None:

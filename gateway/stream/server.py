@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 
 import uvicorn
@@ -20,6 +21,9 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, hub: Hub, settings: StreamSettings | None = None) -> None:
         super().__init__(config)
         self._hub = hub
+        # Of WebSockets it writes the whole URL at INFO and the headers at DEBUG: tokens and keys would be among them.
+        uvicorn_log = logging.getLogger("uvicorn.error")
+        uvicorn_log.setLevel(max(uvicorn_log.level, logging.WARNING))
         if config.timeout_graceful_shutdown is None:
             config.timeout_graceful_shutdown = (settings or StreamSettings()).shutdown_timeout
 
