@@ -14,9 +14,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from gateway.api import admin, endpoints, events, service, tasks, test_configurations, test_runs, test_sets
-from gateway.api.routing import administers, executes, reads, resource, writes
+from gateway.api import (
+    admin,
+    endpoints,
+    events,
+    service,
+    stream_tickets,
+    tasks,
+    test_configurations,
+    test_runs,
+    test_sets,
+)
+from gateway.api.routing import administers, executes, reads, reads_stream, resource, writes
 from gateway.auth.keys import KeyFinder
+from gateway.auth.stream_tokens import StreamTokens
 from gateway.database import DatabaseUnreachable, ServingRefused, make_engine
 from gateway.errors import ApiError, BadRequest, MethodNotAllowed, NotFound, problem
 from gateway.launcher import Launcher
@@ -41,7 +52,7 @@ def routes() -> list[BaseRoute]:
         resource("/v1/tasks", post=executes(tasks.submit_task), get=reads(tasks.list_tasks)),
         resource("/v1/tasks/{task_id}", get=reads(tasks.get_task)),
         resource("/v1/tasks/{task_id}/cancel", post=executes(tasks.cancel_task)),
-        resource("/v1/tasks/{task_id}/events", get=reads(events.stream_task_events)),
+        resource("/v1/tasks/{task_id}/events", get=reads_stream(events.stream_task_events)),
         *_definition("/v1/endpoints", endpoints.DEFINITION, create=endpoints.create_endpoint),
         *_definition("/v1/test-sets", test_sets.DEFINITION, create=test_sets.create_test_set),
         resource("/v1/test-sets/{test_set_id}/tests", get=reads(test_sets.list_tests)),
@@ -58,7 +69,8 @@ def routes() -> list[BaseRoute]:
         resource("/v1/test-runs/{test_run_id}", get=reads(test_runs.get_test_run)),
         resource("/v1/test-runs/{test_run_id}/cancel", post=executes(test_runs.cancel_test_run)),
         resource("/v1/test-runs/{test_run_id}/results", get=reads(test_runs.list_test_results)),
-        resource("/v1/test-runs/{test_run_id}/events", get=reads(events.stream_test_run_events)),
+        resource("/v1/test-runs/{test_run_id}/events", get=reads_stream(events.stream_test_run_events)),
+        resource("/v1/stream-tickets", post=reads(stream_tickets.create_stream_ticket)),
         *_admin(),
         _open("/", service.about),
         _open("/healthz", service.health),
@@ -90,6 +102,9 @@ async def _lifespan(settings: GatewaySettings, hub: Hub) -> AsyncIterator[State]
         settings=settings,
         engine=engine,
         keys=KeyFinder(engine, cache_seconds=settings.key_cache_seconds, cache_size=settings.key_cache_size),
+        stream_tokens=StreamTokens(
+            engine, seconds=settings.stream_token_seconds, cache_seconds=settings.key_cache_seconds
+        ),
         launcher=Launcher(Producer(settings.default_queue)),
         hints=Hints(engine),
         hub=hub,

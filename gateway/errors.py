@@ -90,6 +90,30 @@ class KeyInvalid(Unauthorized):
     code, title = "key_invalid", "The API key is not valid"
 
 
+class KeyInUrl(Unauthorized):
+    """An API key was sent where it does not belong."""
+
+    code, title = "key_in_url", "An API key may not stand in a URL"
+
+
+class TokenInvalid(Unauthorized):
+    """The stream token was not made here, or its API key is good no more."""
+
+    code, title = "token_invalid", "The stream token is not valid"
+
+
+class TokenExpired(Unauthorized):
+    """The stream token's time is over."""
+
+    code, title = "token_expired", "The stream token has expired"
+
+
+class StreamTokenRefused(ApiError):
+    """The stream token opens other things."""
+
+    status, code, title = 403, "stream_token_refused", "A stream token does not open this"
+
+
 class ScopeMissing(ApiError):
     """The key may do other things."""
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import cast
 
 from sqlalchemy.ext.asyncio import AsyncEngine
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from gateway.auth.keys import KeyFinder
+from gateway.auth.stream_tokens import StreamTokens
 from gateway.launcher import Launcher
 from gateway.outbox import Hints
 from gateway.settings import GatewaySettings
@@ -24,6 +25,7 @@ class Services:
     settings: GatewaySettings
     engine: AsyncEngine
     keys: KeyFinder
+    stream_tokens: StreamTokens
     launcher: Launcher
     hints: Hints
     hub: Hub
@@ -31,6 +33,6 @@ class Services:
     tail: Tail
 
 
-def services_of(request: Request) -> Services:
+def services_of(connection: HTTPConnection) -> Services:
     """The parts of the gateway that got the request."""
-    return cast("Services", request.state.services)
+    return cast("Services", connection.state.services)

@@ -45,6 +45,13 @@ class GatewaySettings(SharedSettings):
     key_cache_seconds: float = Field(default=5, ge=0)
     key_cache_size: int = Field(default=10_000, ge=1)
 
+    #: How long a subject's stream token is good, at most, and how long after the subject's end.
+    stream_token_seconds: float = Field(default=DAY, gt=0)
+    stream_token_grace_seconds: float = Field(default=600, ge=0)
+    #: How long a stream ticket is good when nothing else is asked for, and at most.
+    stream_ticket_seconds: float = Field(default=3600, ge=1)
+    stream_ticket_max_seconds: float = Field(default=DAY, ge=1)
+
     pool_size: int = Field(default=10, ge=1)
     pool_overflow: int = Field(default=10, ge=0)
     #: How long a request waits for a connection to become free.

@@ -10,11 +10,13 @@ from gateway.api.answers import In
 from gateway.api.faults import invalid_parameter
 from gateway.api.paging import not_found, path_text, path_uuid, read_query
 from gateway.api.routing import Answer
+from gateway.auth.authenticate_stream import StreamCaller
 from gateway.middleware import Detached
 from gateway.services import Services, services_of
 from gateway.stream.cursor import CursorInvalid, parse_cursor
 from gateway.stream.follow import Representation, SubjectFeed
 from gateway.stream.sse import EventStream
+from gateway.stream.subject import Subject, SubjectKind
 from workerapp.contract.caller import Caller
 from workerapp.db.statements import clause
 from workerapp.db.tenant import tenant_transaction
@@ -23,37 +25,40 @@ LAST_EVENT_ID = "last-event-id"
 
 
 class StreamQuery(In):
-    """Where the client was, if it cannot send a header."""
+    """Where the client was, and who it is, if it cannot send headers."""
 
     after: str | None = None
+    #: Was read already, when the watcher was authenticated.
+    token: str | None = None
 
 
-async def stream_task_events(request: Request, caller: Caller) -> Answer:
-    return await _stream(request, caller, "task", path_text(request, "task_id", tasks.WHAT), tasks.WHAT)
+async def stream_task_events(request: Request, watcher: StreamCaller) -> Answer:
+    subject = Subject(SubjectKind.TASK, path_text(request, "task_id", tasks.WHAT))
+    return await _stream(request, watcher, subject, tasks.WHAT)
 
 
-async def stream_test_run_events(request: Request, caller: Caller) -> Answer:
-    run_id = str(path_uuid(request, "test_run_id", test_runs.WHAT))
-    return await _stream(request, caller, "test_run", run_id, test_runs.WHAT)
+async def stream_test_run_events(request: Request, watcher: StreamCaller) -> Answer:
+    subject = Subject(SubjectKind.TEST_RUN, str(path_uuid(request, "test_run_id", test_runs.WHAT)))
+    return await _stream(request, watcher, subject, test_runs.WHAT)
 
 
-async def _stream(request: Request, caller: Caller, kind: str, subject_id: str, what: str) -> Answer:
-    services = services_of(request)
+async def _stream(request: Request, watcher: StreamCaller, subject: Subject, what: str) -> Answer:
+    services, caller = services_of(request), watcher.caller
     after = _read_cursor(request)
 
     async def read() -> Representation | None:
-        return await _read_subject(services, caller, kind, subject_id)
+        return await _read_subject(services, caller, subject)
 
-    now = await read()
+    now = await read() if watcher.may_watch(subject) else None
     if now is None:
-        raise not_found(what, subject_id)
+        raise not_found(what, subject.id)
     if now.ends_at(after):
         return Response(status_code=204)
     feed = SubjectFeed(
         hub=services.hub,
         log=services.log,
         caller=caller,
-        subject_id=subject_id,
+        subject_id=subject.id,
         read=read,
         after=after,
         settings=services.settings.stream,
@@ -61,10 +66,10 @@ async def _stream(request: Request, caller: Caller, kind: str, subject_id: str, 
     return Detached(EventStream(feed, services.settings.stream))
 
 
-async def _read_subject(services: Services, caller: Caller, kind: str, subject_id: str) -> Representation | None:
-    parameters = {"id": subject_id, "organization_id": caller.organization_id}
+async def _read_subject(services: Services, caller: Caller, subject: Subject) -> Representation | None:
+    parameters = {"id": subject.id, "organization_id": caller.organization_id}
     async with tenant_transaction(services.engine, caller) as connection:
-        row = (await connection.execute(clause("subjects", kind), parameters)).mappings().one_or_none()
+        row = (await connection.execute(clause("subjects", subject.kind), parameters)).mappings().one_or_none()
     return None if row is None else Representation(**row)
 
 

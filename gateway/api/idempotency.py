@@ -1,7 +1,8 @@
 """Work that a request asks for is done once, however often the request arrives with the same Idempotency-Key.
 
 The key's row is written in the transaction of the work. A second request waits for that row: when the first one commits
-it finds the answer, when the first one rolls back the second is the first.
+it finds the answer, when the first one rolls back the second is the first. Stream tokens are not stored: an answer that
+is given again gets a new one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from pydantic import BaseModel
+from pydantic_core import from_json, to_json
 from sqlalchemy import RowMapping, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
@@ -23,6 +25,7 @@ from starlette.responses import Response
 from gateway.api.answers import Out
 from gateway.errors import IdempotencyKeyInUse, IdempotencyKeyInvalid, IdempotencyKeyReused
 from gateway.services import Services, services_of
+from gateway.stream.subject import Subject, SubjectKind
 from workerapp.contract.caller import Caller
 from workerapp.db.tables import idempotency_key as table
 from workerapp.db.tenant import tenant_transaction
@@ -30,6 +33,7 @@ from workerapp.db.tenant import tenant_transaction
 HEADER = "idempotency-key"
 MAX_KEY_LENGTH = 255
 LOCK_NOT_AVAILABLE = "55P03"
+TOKEN_FIELD = "stream_token"  # noqa: S105 - a field's name
 
 #: The IETF draft has a quoted string; nearly all clients send the bare text.
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])+)"')
@@ -39,11 +43,12 @@ _WAIT = text("SELECT set_config('lock_timeout', :milliseconds, true)")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Made:
-    """What the work made: the answer's status and body, and where to find it."""
+    """What the work made: the answer's status and body, where to find it, and what its stream token is for."""
 
     status: int
     location: str
     body: Out
+    subject: Subject | None = None
 
 
 async def make_once(
@@ -57,11 +62,11 @@ async def make_once(
             return _response(await work(connection))
         claim = _Claim(connection, caller, key, _fingerprint(request, asked))
         before = await claim.take(services)
-        if before is not None:
-            return _replay(before)
-        made = await work(connection)
-        await claim.keep(made)
-        return _response(made)
+        if before is None:
+            made = await work(connection)
+            await claim.keep(made)
+            return _response(made)
+    return await _replay(services, caller, before)
 
 
 class _Claim:
@@ -94,7 +99,9 @@ class _Claim:
 
     async def keep(self, made: Made) -> None:
         """Store the answer for those who come later."""
-        stored = {"status": made.status, "headers": {"location": made.location}, "body": made.body.model_dump_json()}
+        headers = {"location": made.location, "subject": made.subject and [made.subject.kind, made.subject.id]}
+        body = made.body.model_dump_json(exclude={TOKEN_FIELD})
+        stored = {"status": made.status, "headers": headers, "body": body}
         await self._connection.execute(update(table).where(self._is_ours).values(**stored))
 
     async def _read(self) -> RowMapping:
@@ -127,6 +134,12 @@ def _response(made: Made) -> Response:
     return Response(made.body.model_dump_json(), made.status, {"Location": made.location}, "application/json")
 
 
-def _replay(row: RowMapping) -> Response:
+async def _replay(services: Services, caller: Caller, row: RowMapping) -> Response:
+    body, subject = row["body"], row["headers"].get("subject")
+    if subject is not None:
+        kind, subject_id = subject
+        issuer = await services.stream_tokens.issuer(caller)
+        token = issuer.for_subject(Subject(SubjectKind(kind), subject_id))
+        body = to_json(from_json(body) | {TOKEN_FIELD: token})
     headers = {"Location": row["headers"]["location"], "Idempotent-Replayed": "true"}
-    return Response(row["body"], row["status"], headers, "application/json")
+    return Response(body, row["status"], headers, "application/json")

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from gateway.auth.authenticate import authenticate, require
+from gateway.auth.authenticate_stream import StreamCaller, authenticate_stream
 from gateway.auth.keys import Scope
 from gateway.services import services_of
 from workerapp.contract.caller import Caller
@@ -19,6 +20,7 @@ from workerapp.contract.caller import Caller
 #: An answer; a stream is an ASGI application of its own.
 Answer: TypeAlias = Response | ASGIApp
 Handler: TypeAlias = Callable[[Request, Caller], Awaitable[Answer]]
+StreamHandler: TypeAlias = Callable[[Request, StreamCaller], Awaitable[Answer]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,17 @@ class Operation:
         request.state.organization_id = caller.organization_id
         require(caller, self.scope)
         return await self.handler(request, caller)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOperation:
+    """A handler of a stream, which an API key with the scope `read` opens, or a stream token."""
+
+    handler: StreamHandler
+
+    async def __call__(self, request: Request) -> Answer:
+        """Find out who is watching, and answer."""
+        return await self.handler(request, await authenticate_stream(request, services_of(request)))
 
 
 def reads(handler: Handler) -> Operation:
@@ -52,7 +65,11 @@ def administers(handler: Handler) -> Operation:
     return Operation(Scope.ADMIN, handler)
 
 
-def resource(path: str, **operations: Operation) -> Route:
+def reads_stream(handler: StreamHandler) -> StreamOperation:
+    return StreamOperation(handler)
+
+
+def resource(path: str, **operations: Operation | StreamOperation) -> Route:
     """The route of a path; operations are named by their methods in lower case."""
 
     async def endpoint(request: Request) -> Answer:

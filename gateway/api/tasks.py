@@ -20,6 +20,7 @@ from gateway.errors import Fault, QueueNotAllowed, TaskNotAllowed, ValidationFai
 from gateway.launcher import LaunchOptions
 from gateway.services import services_of
 from gateway.settings import GatewaySettings
+from gateway.stream.subject import Subject, SubjectKind
 from workerapp.contract.caller import ORGANIZATION_HEADER, USER_HEADER, Caller
 from workerapp.contract.events import CONTROL_CHANNEL, EVENT_CHANNEL
 from workerapp.contract.states import FINAL_TASK_STATES, TaskState
@@ -46,6 +47,7 @@ class TaskSubmitted(Out):
     task_id: str
     status: TaskState
     links: Links
+    stream_token: str
 
 
 class TaskSummary(Out):
@@ -103,6 +105,7 @@ async def submit_task(request: Request, caller: Caller) -> Response:
     services = services_of(request)
     asked = await read_body(request, TaskSubmission)
     _check_allowed(asked, services.settings)
+    issuer = await services.stream_tokens.issuer(caller)
 
     async def work(connection: AsyncConnection) -> Made:
         task_id = await services.launcher.launch(
@@ -113,9 +116,10 @@ async def submit_task(request: Request, caller: Caller) -> Response:
             kwargs=asked.kwargs,
             options=LaunchOptions(queue=asked.queue),
         )
-        links = _links(task_id, None)
-        body = TaskSubmitted(task_id=task_id, status=TaskState.PENDING, links=links)
-        return Made(status=202, location=links["self"], body=body)
+        links, subject = _links(task_id, None), Subject(SubjectKind.TASK, task_id)
+        token = issuer.for_subject(subject)
+        body = TaskSubmitted(task_id=task_id, status=TaskState.PENDING, links=links, stream_token=token)
+        return Made(status=202, location=links["self"], body=body, subject=subject)
 
     response = await make_once(request, caller, asked, work)
     services.hints.submitted()

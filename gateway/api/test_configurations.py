@@ -17,8 +17,10 @@ from gateway.api.body import read_body
 from gateway.api.definitions import Definition
 from gateway.api.idempotency import Made, make_once
 from gateway.api.paging import path_uuid
+from gateway.auth.stream_tokens import Issuer
 from gateway.launcher import LaunchOptions
 from gateway.services import Services, services_of
+from gateway.stream.subject import Subject, SubjectKind
 from workerapp.contract.caller import Caller
 from workerapp.contract.specs import ConfigurationSpec, Name
 from workerapp.contract.states import RunStatus
@@ -66,6 +68,7 @@ class RunSubmitted(Out):
     test_run_id: UUID
     status: RunStatus
     links: Links
+    stream_token: str
 
 
 def _configuration(row: Any) -> TestConfiguration:
@@ -109,20 +112,21 @@ async def execute_test_configuration(request: Request, caller: Caller) -> Respon
     services = services_of(request)
     key = path_uuid(request, DEFINITION.path_name, DEFINITION.what)
     asked = await read_body(request, Execution, default=b"{}")
+    issuer = await services.stream_tokens.issuer(caller)
 
     async def work(connection: AsyncConnection) -> Made:
         configuration = await DEFINITION.find_usable(connection, caller, key)
         await endpoints.DEFINITION.find_usable(connection, caller, configuration.endpoint_id)
         await test_sets.DEFINITION.find_usable(connection, caller, configuration.test_set_id)
-        return await _start(connection, services, caller, key)
+        return await _start(connection, services, issuer, key)
 
     response = await make_once(request, caller, asked, work)
     services.hints.submitted()
     return response
 
 
-async def _start(connection: AsyncConnection, services: Services, caller: Caller, configuration_id: UUID) -> Made:
-    task_id = str(uuid4())
+async def _start(connection: AsyncConnection, services: Services, issuer: Issuer, configuration_id: UUID) -> Made:
+    task_id, caller = str(uuid4()), issuer.caller
     run = {
         "organization_id": caller.organization_id,
         "test_configuration_id": configuration_id,
@@ -140,11 +144,12 @@ async def _start(connection: AsyncConnection, services: Services, caller: Caller
         current_user=caller,
         options=LaunchOptions(task_id=task_id, test_run_id=run_id),
     )
-    path = f"/v1/test-runs/{run_id}"
+    path, subject = f"/v1/test-runs/{run_id}", Subject(SubjectKind.TEST_RUN, str(run_id))
     body = RunSubmitted(
         task_id=task_id,
         test_run_id=run_id,
         status=RunStatus.QUEUED,
         links={"self": path, "events": f"{path}/events", "cancel": f"{path}/cancel"},
+        stream_token=issuer.for_subject(subject),
     )
-    return Made(status=202, location=path, body=body)
+    return Made(status=202, location=path, body=body, subject=subject)

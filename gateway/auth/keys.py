@@ -10,8 +10,9 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from workerapp.contract.caller import Caller
@@ -22,7 +23,8 @@ PREFIX_LENGTH = 8
 MAX_LENGTH = 200
 
 _ALPHABET = string.digits + string.ascii_letters
-_FIND = text("SELECT k.*, touch_api_key(k.id) FROM find_api_key(:hash) AS k")
+_FIND = text("SELECT k.*, touch_api_key(k.id) FROM find_api_key(:key) AS k")
+_FIND_BY_ID = text("SELECT k.*, touch_api_key(k.id) FROM find_api_key_by_id(:key) AS k")
 
 
 class Scope(StrEnum):
@@ -81,22 +83,29 @@ class KeyFinder:
         self._engine = engine
         self._seconds = cache_seconds
         self._size = cache_size
-        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        #: By the hash of a key's secret, or by its id.
+        self._known: OrderedDict[bytes | UUID, _Known] = OrderedDict()
 
     async def find(self, secret: str) -> Caller | None:
         """The caller, or none if the key is unknown, expired or revoked."""
         if not secret.startswith(MARK) or len(secret) > MAX_LENGTH or not secret.isascii():
             return None
-        key = hash_of(secret)
+        return await self._find(_FIND, hash_of(secret))
+
+    async def find_by_id(self, key_id: UUID) -> Caller | None:
+        """The caller whose key has this id, or none if it is unknown, expired or revoked."""
+        return await self._find(_FIND_BY_ID, key_id)
+
+    async def _find(self, statement: TextClause, key: bytes | UUID) -> Caller | None:
         known = self._known.get(key)
         if known is not None and time.monotonic() < known.until:
             return known.caller
         self._known.pop(key, None)
-        return await self._look_up(key)
+        return await self._look_up(statement, key)
 
-    async def _look_up(self, key: bytes) -> Caller | None:
+    async def _look_up(self, statement: TextClause, key: bytes | UUID) -> Caller | None:
         async with self._engine.begin() as connection:
-            row = (await connection.execute(_FIND, {"hash": key})).mappings().one_or_none()
+            row = (await connection.execute(statement, {"key": key})).mappings().one_or_none()
         if row is None:
             return None
         caller = Caller(
@@ -108,7 +117,7 @@ class KeyFinder:
         self._remember(key, caller, row["expires_at"])
         return caller
 
-    def _remember(self, key: bytes, caller: Caller, expires_at: datetime | None) -> None:
+    def _remember(self, key: bytes | UUID, caller: Caller, expires_at: datetime | None) -> None:
         seconds = self._seconds
         if expires_at is not None:
             seconds = min(seconds, (expires_at - datetime.now(UTC)).total_seconds())

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from gateway.api import admin
 from gateway.api.endpoints import Endpoint
 from gateway.api.service import About, Health
+from gateway.api.stream_tickets import StreamTicket, StreamTicketCreation
 from gateway.api.tasks import Task, TaskSubmission, TaskSubmitted, TaskSummary
 from gateway.api.test_configurations import Execution, RunSubmitted, TestConfiguration, TestConfigurationCreation
 from gateway.api.test_runs import TestResult, TestRun
@@ -42,6 +43,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "Task": Task,
     "RunSubmitted": RunSubmitted,
     "Execution": Execution,
+    "StreamTicketCreation": StreamTicketCreation,
+    "StreamTicket": StreamTicket,
     "EndpointCreation": EndpointSpec,
     "Endpoint": Endpoint,
     "TestSetCreation": TestSetCreation,

@@ -11,7 +11,7 @@ BEGIN
         FROM pg_class c
         WHERE c.relnamespace = 'gateway'::regnamespace AND c.relkind IN ('r', 'p')
           AND c.relname NOT IN ('alembic_version', 'broker_message', 'broker_binding', 'chord', 'chord_part',
-                                'worker_heartbeat', 'sweep_step')
+                                'worker_heartbeat', 'sweep_step', 'stream_token_key')
     LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', tenant_table);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', tenant_table);
@@ -36,6 +36,20 @@ RETURNS TABLE (id uuid, organization_id uuid, user_id uuid, scopes text[], expir
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
     SELECT id, organization_id, user_id, scopes, expires_at FROM api_key
     WHERE secret_hash = p_hash AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+$$;
+
+-- Finds a usable key by its id, for what the key has made: the id comes out of a token that our signature vouches for.
+CREATE OR REPLACE FUNCTION find_api_key_by_id(p_id uuid)
+RETURNS TABLE (id uuid, organization_id uuid, user_id uuid, scopes text[], expires_at timestamptz)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
+    SELECT id, organization_id, user_id, scopes, expires_at FROM api_key
+    WHERE id = p_id AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+$$;
+
+-- What signs stream tokens, the newest with the highest id; the same for every gateway on this database.
+CREATE OR REPLACE FUNCTION stream_token_keys() RETURNS TABLE (id integer, secret bytea)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
+    SELECT id, secret FROM stream_token_key
 $$;
 
 CREATE OR REPLACE FUNCTION touch_api_key(p_id uuid) RETURNS void
@@ -88,7 +102,9 @@ GRANT EXECUTE ON FUNCTION
     settle_run(uuid), record_results(uuid, jsonb), settle_reason(text, bigint, bigint), finish_task_of_run(test_run),
     serving_role(), broker_publish(text, jsonb)
     TO gateway_rw, worker_rw;
-GRANT EXECUTE ON FUNCTION find_api_key(bytea), touch_api_key(uuid) TO gateway_rw;
+GRANT EXECUTE ON FUNCTION
+    find_api_key(bytea), find_api_key_by_id(uuid), touch_api_key(uuid), stream_token_keys()
+    TO gateway_rw;
 GRANT EXECUTE ON FUNCTION
     record_task_state(text, uuid, text, jsonb, jsonb, jsonb, text, text, text, integer, text, text, text, text, jsonb,
                       boolean),
