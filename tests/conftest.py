@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.postgres import (
@@ -19,6 +20,10 @@ from tests.postgres import (
 )
 
 pytest_plugins = ["tests.stack.report"]
+
+# How long an example takes says nothing on a busy machine, and a test leaves no files behind.
+hypothesis.settings.register_profile("suite", deadline=None, database=None)
+hypothesis.settings.load_profile("suite")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,0 +1,150 @@
+"""How far a client has read the events of its organization, and the opaque text that says so."""
+
+from __future__ import annotations
+
+import base64
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
+from typing import Self
+
+from gateway.stream.cursor import CursorInvalid
+from gateway.stream.snapshot import MOST, Snapshot
+
+#: What proxies let through in a header; a cursor among 40 writers has about 100 characters.
+MOST_CHARACTERS = 8_000
+EPOCH_BYTES = 8
+_VERSION = 1
+_BITS, _MOST_BITS, _MORE = 7, 63, 0x80
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The log at one moment: what the snapshot sees, with the highest id among it (0 if there is none)."""
+
+    snapshot: Snapshot
+    newest_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Catching:
+    """In the middle of a large difference: of what `target` sees, the events up to `last_id` have been told."""
+
+    target: Mark
+    last_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Everything that `seen` sees has been told, and some of what came later, if it is catching up.
+
+    `epoch` names the history of the database in which the numbers mean something.
+    """
+
+    epoch: bytes
+    seen: Mark
+    catching: Catching | None = None
+
+    @property
+    def last_id(self) -> int:
+        """The last event told of the difference that is being read; 0 at its beginning."""
+        return self.catching.last_id if self.catching else 0
+
+    def advanced_to(self, mark: Mark) -> Self:
+        """The position when everything that `mark` sees has been told."""
+        return replace(self, seen=mark, catching=None)
+
+    def advanced_within(self, target: Mark, last_id: int) -> Self:
+        """The position when what `target` sees has been told up to one event."""
+        return replace(self, catching=Catching(target, last_id))
+
+    def has_told(self, xid: int, event_id: int) -> bool:
+        """Whether an event is among what was told."""
+        if self.seen.snapshot.sees(xid):
+            return True
+        return self.catching is not None and event_id <= self.last_id and self.catching.target.snapshot.sees(xid)
+
+
+def encode_position(position: Position) -> str:
+    """Write the cursor: URL-safe, and short, because numbers are written as their differences."""
+    numbers = [*_mark_numbers(position.seen)]
+    if position.catching is not None:
+        numbers += [*_mark_numbers(position.catching.target), position.catching.last_id]
+    payload = bytes([_VERSION]) + position.epoch + b"".join(map(_varint, numbers))
+    return base64.urlsafe_b64encode(payload).decode().rstrip("=")
+
+
+def decode_position(text: str) -> Position:
+    """Read a cursor that `encode_position` wrote.
+
+    Raises:
+        CursorInvalid: we never gave such a cursor; the message is a sentence for the caller.
+    """
+    try:
+        return _read_position(text)
+    except ValueError:
+        raise CursorInvalid(
+            "This is not a cursor of an organization's events; send one exactly as it was received."
+        ) from None
+
+
+def _read_position(text: str) -> Position:
+    if len(text) > MOST_CHARACTERS:
+        raise ValueError("too long")
+    payload = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    if payload[:1] != bytes([_VERSION]):
+        raise ValueError("another version")
+    epoch, numbers = payload[1 : 1 + EPOCH_BYTES], deque(_varints(payload[1 + EPOCH_BYTES :]))
+    position = Position(epoch, _read_mark(numbers))
+    if numbers:
+        target = _read_mark(numbers)
+        position = position.advanced_within(target, _take(numbers))
+    if numbers:
+        raise ValueError("too long")
+    return position
+
+
+def _mark_numbers(mark: Mark) -> Iterator[int]:
+    snapshot = mark.snapshot
+    yield from (snapshot.xmin, snapshot.xmax - snapshot.xmin, len(snapshot.xip))
+    yield from (xid - before for before, xid in pairwise((snapshot.xmin, *snapshot.xip)))
+    yield mark.newest_id
+
+
+def _read_mark(numbers: deque[int]) -> Mark:
+    xmin, width, count = (_take(numbers) for _ in range(3))
+    steps = (_take(numbers) for _ in range(count))
+    xip = tuple(accumulate(steps, initial=xmin))[1:]
+    return Mark(Snapshot(xmin, xmin + width, xip), _take(numbers))
+
+
+def _take(numbers: deque[int]) -> int:
+    """The next number. However many a count promises, the numbers end where the cursor does."""
+    if not numbers:
+        raise ValueError("too short")
+    return numbers.popleft()
+
+
+def _varint(number: int) -> bytes:
+    """Seven bits a byte, the lowest first; all bytes but the last have the highest bit."""
+    written = bytearray()
+    while number >= _MORE:
+        written.append(number % _MORE | _MORE)
+        number >>= _BITS
+    written.append(number)
+    return bytes(written)
+
+
+def _varints(payload: bytes) -> Iterator[int]:
+    number = shift = 0
+    for byte in payload:
+        number |= (byte & ~_MORE) << shift
+        shift += _BITS
+        if number > MOST or shift > _MOST_BITS:
+            raise ValueError("too large")
+        if byte < _MORE:
+            yield number
+            number = shift = 0
+    if shift:
+        raise ValueError("cut off")
