@@ -144,6 +144,12 @@ class IdempotencyKeyInUse(ApiError):
     status, code, title = 409, "idempotency_key_in_use", "The idempotency key is in use"
 
 
+class CursorExpired(ApiError):
+    """What the cursor would continue with is no longer there."""
+
+    status, code, title = 410, "cursor_expired", "The cursor has expired"
+
+
 class BodyTooLarge(ApiError):
     """The body is over the limit."""
 

@@ -31,6 +31,8 @@ class GatewaySettings(SharedSettings):
     max_tests_per_request: int = Field(default=10_000, ge=1)
     page_size: int = Field(default=50, ge=1)
     max_page_size: int = Field(default=500, ge=1)
+    #: How many events one request looks at for those that pass its filters.
+    max_events_scanned: int = Field(default=2_000, ge=1)
 
     idempotency_ttl_seconds: float = Field(default=DAY, gt=0)
     #: How long a request waits for another one with the same key.

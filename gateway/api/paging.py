@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar, get_origin
 from uuid import UUID
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -26,31 +26,40 @@ MAX_ID_LENGTH = 255
 Position: TypeAlias = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
-class PageQuery(In):
-    """Which page of a list."""
+class LimitQuery(In):
+    """How many items at once."""
 
     limit: Annotated[int, Field(ge=1)] | None = None
+
+
+class PageQuery(LimitQuery):
+    """Which page of a list."""
+
     cursor: Annotated[str, Field(min_length=1, max_length=500)] | None = None
 
 
 def read_query(request: Request, model: type[_Query]) -> _Query:
-    """The query parameters as `model`.
+    """The query parameters as `model`; those that it has as tuples may be given several times.
 
     Raises:
         ValidationFailed: one is unknown, given twice, or has another form.
     """
-    given = request.query_params.multi_items()
-    names = [name for name, _ in given]
-    for name in names:
-        if names.count(name) > 1:
+    given: dict[str, Any] = {}
+    for name, value in request.query_params.multi_items():
+        field = model.model_fields.get(name)
+        if field is not None and get_origin(field.annotation) is tuple:
+            given.setdefault(name, []).append(value)
+        elif name in given:
             raise invalid_parameter(name, "This parameter is given more than once.")
+        else:
+            given[name] = value
     try:
-        return model.model_validate_strings(dict(given))
+        return model.model_validate(given)
     except ValidationError as error:
         raise invalid_parameters(error) from None
 
 
-def page_limit(query: PageQuery, settings: GatewaySettings) -> int:
+def page_limit(query: LimitQuery, settings: GatewaySettings) -> int:
     """How many items the page may have.
 
     Raises:

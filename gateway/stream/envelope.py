@@ -25,9 +25,14 @@ class EncodedEvent:
         """The event's number within its subject."""
         return self.event.seq
 
+    @property
+    def xid(self) -> int:
+        """The transaction that wrote the event; 0 if none did."""
+        return self.event.xid
+
 
 def encode(event: Event) -> EncodedEvent:
-    """Write the envelope."""
+    """Write the envelope, with the event's data as they are: they need not be parsed to be passed on."""
     envelope = {
         "id": event.id,
         "type": event.type,
@@ -35,24 +40,27 @@ def encode(event: Event) -> EncodedEvent:
         "seq": event.seq,
         "at": event.at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "organization_id": str(event.organization_id),
-        "data": event.data,
     }
-    return EncodedEvent(event, _to_json(envelope).encode())
+    return EncodedEvent(event, f'{_to_json(envelope)[:-1]},"data":{event.data_json}}}'.encode())
+
+
+def event_of(row: Any) -> Event:
+    """A row of `task_event`, whichever driver read it (`data` as text, `xid` as a number)."""
+    return Event(
+        id=row["id"],
+        type=row["type"],
+        subject=row["subject_id"],
+        seq=row["seq"],
+        at=row["at"],
+        organization_id=row["organization_id"],
+        data_json=row["data"],
+        xid=row["xid"],
+    )
 
 
 def encode_row(row: Any) -> EncodedEvent:
-    """Write the envelope of a row of `task_event`, whichever driver read it (`data` as text)."""
-    return encode(
-        Event(
-            id=row["id"],
-            type=row["type"],
-            subject=row["subject_id"],
-            seq=row["seq"],
-            at=row["at"],
-            organization_id=row["organization_id"],
-            data=json.loads(row["data"]),
-        )
-    )
+    """Write the envelope of a row of `task_event`."""
+    return encode(event_of(row))
 
 
 def encode_snapshot(organization_id: UUID, subject: str, seq: int, data: dict[str, Any]) -> EncodedEvent:
@@ -65,6 +73,6 @@ def encode_snapshot(organization_id: UUID, subject: str, seq: int, data: dict[st
             seq=seq,
             at=datetime.now(UTC),
             organization_id=organization_id,
-            data=data,
+            data_json=_to_json(data),
         )
     )

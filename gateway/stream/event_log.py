@@ -1,13 +1,47 @@
-"""A subject's stored events, page by page, as the caller may read them."""
+"""The stored events of a subject or of an organization, page by page, as the caller may read them."""
 
 from __future__ import annotations
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeAlias
+from uuid import UUID
 
-from gateway.stream.envelope import EncodedEvent, encode_row
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gateway.stream.envelope import EncodedEvent, encode, encode_row, event_of
+from gateway.stream.event_filter import EVERYTHING, EventFilter
+from gateway.stream.log_state import LogState
+from gateway.stream.organization_cursor import Mark, Position
+from gateway.stream.snapshot import Snapshot
 from workerapp.contract.caller import Caller
 from workerapp.db.statements import clause
 from workerapp.db.tenant import tenant_transaction
+
+
+class Start(Enum):
+    """Where a client begins that has no cursor."""
+
+    #: Behind what has happened so far.
+    NOW = "now"
+    #: At the oldest event that retention has kept.
+    EARLIEST = "earliest"
+
+
+After: TypeAlias = Position | Start
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrganizationPage:
+    """Some of an organization's events, and the position behind them."""
+
+    events: Sequence[EncodedEvent]
+    position: Position
+    #: Whether reading on from the position is likely to give more at once.
+    has_more: bool = False
+    #: The given position cannot be continued; there are no events, and the new one is now.
+    is_reset: bool = False
 
 
 class EventLog:
@@ -15,6 +49,8 @@ class EventLog:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        # All statements of a read see one moment: what the snapshot says, what was pruned, and the events.
+        self._one_moment = engine.execution_options(isolation_level="REPEATABLE READ")
 
     async def page(self, caller: Caller, subject_id: str, *, after: int, most: int) -> list[EncodedEvent]:
         """The first events of a subject after a cursor."""
@@ -27,3 +63,65 @@ class EventLog:
         async with tenant_transaction(self._engine, caller) as connection:
             rows = await connection.execute(clause("events", "read_subject"), parameters)
             return [encode_row(row) for row in rows.mappings()]
+
+    async def organization_page(
+        self, caller: Caller, after: After, *, most: int, only: EventFilter = EVERYTHING, scan: int | None = None
+    ) -> OrganizationPage:
+        """The next events of the caller's organization that pass the filter, in the order of each subject.
+
+        At most `most` are given and at most `scan` looked at (none: `most`): the page may be empty and have more.
+        """
+        async with tenant_transaction(self._one_moment, caller) as connection:
+            log = await _read_state(connection, caller.organization_id)
+            position = _position(log, after)
+            if not log.can_continue(position):
+                return OrganizationPage(events=(), position=log.end(), is_reset=True)
+            target = position.catching.target if position.catching else log.now
+            limit = max(most, scan or most)
+            rows = await _read_difference(connection, caller.organization_id, position, target, limit)
+        events, last_id = _select(rows, only, most)
+        if len(rows) == limit or (rows and last_id < rows[-1]["id"]):
+            position = position.advanced_within(target, last_id)
+            return OrganizationPage(events=events, position=position, has_more=True)
+        return OrganizationPage(events=events, position=position.advanced_to(target), has_more=target != log.now)
+
+
+async def _read_state(connection: AsyncConnection, organization_id: UUID) -> LogState:
+    result = await connection.execute(clause("events", "read_log"), {"organization_id": organization_id})
+    row = result.one()
+    now = Mark(Snapshot.parse(row.snapshot), row.newest_id)
+    return LogState(now=now, epoch=row.epoch, pruned_xid=row.pruned_xid, pruned_id=row.pruned_id)
+
+
+def _position(log: LogState, after: After) -> Position:
+    if isinstance(after, Position):
+        return after
+    return log.end() if after is Start.NOW else log.beginning()
+
+
+async def _read_difference(
+    connection: AsyncConnection, organization_id: UUID, position: Position, target: Mark, limit: int
+) -> Sequence[Any]:
+    parameters = {
+        "organization_id": organization_id,
+        "at_work": f"{{{','.join(map(str, position.seen.snapshot.xip))}}}",
+        "seen_id": position.seen.newest_id,
+        "last_id": position.last_id,
+        "target": str(target.snapshot),
+        "target_id": target.newest_id,
+        "most": limit,
+    }
+    result = await connection.execute(clause("events", "read_organization"), parameters)
+    return result.mappings().all()
+
+
+def _select(rows: Sequence[Any], only: EventFilter, most: int) -> tuple[list[EncodedEvent], int]:
+    """The first events that pass, and the id of the last one looked at."""
+    events: list[EncodedEvent] = []
+    for row in rows:
+        event = event_of(row)
+        if only.matches(event):
+            events.append(encode(event))
+            if len(events) == most:
+                return events, event.id
+    return events, rows[-1]["id"] if rows else 0

@@ -23,6 +23,7 @@ TABLES_WITHOUT_TENANT = {
     "broker_message",
     "chord",
     "chord_part",
+    "event_log",
     "stream_token_key",
     "sweep_step",
     "worker_heartbeat",
@@ -31,6 +32,8 @@ TABLES_WITHOUT_TENANT = {
 LISTS = {"/v1/tasks", "/v1/endpoints", "/v1/test-sets", "/v1/test-configurations", "/v1/test-runs"}
 #: What makes something of the caller's own; see the tests of stream tokens.
 MAKERS = {"/v1/stream-tickets"}
+#: What happens in an organization, from the beginning.
+EVENTS = "/v1/events"
 #: What crosses organizations, by a scope that no key has unasked.
 ADMIN = {"/v1/admin/workers", "/v1/admin/queues", "/v1/admin/tasks", "/v1/admin/sweeper"}
 OPEN = {"/", "/healthz", "/readyz", "/openapi.yaml"}
@@ -87,7 +90,7 @@ def bodiless(response: httpx.Response) -> dict[str, Any]:
 
 def test_every_path_is_an_open_one_a_list_or_a_maker_or_has_an_id() -> None:
     plain = {route.path for route in routes() if isinstance(route, Route) and "{" not in route.path}
-    assert plain == LISTS | MAKERS | ADMIN | OPEN
+    assert plain == LISTS | MAKERS | ADMIN | OPEN | {EVENTS}
 
 
 @pytest.mark.parametrize(("method", "path"), operations())
@@ -136,6 +139,20 @@ async def test_lists_hold_only_what_is_the_callers_own(
             "/v1/test-runs", params={"test_configuration_id": mine.definitions.configuration_id}
         )
     assert filtered.json()["items"] == []
+
+
+async def test_events_are_the_callers_own_also_behind_a_strangers_cursor(
+    served: Gateway, database: TestDatabase, api: httpx.AsyncClient
+) -> None:
+    async with served.client(add_tenant(database)) as stranger:
+        start = (await stranger.get(EVENTS)).json()["cursor"]
+        mine = await owned(api)
+        for after in ("earliest", start):
+            own = (await api.get(EVENTS, params={"after": after})).json()
+            assert {event["subject"] for event in own["items"]} >= {mine.task_id, mine.run_id}
+            assert (await stranger.get(EVENTS, params={"after": after})).json()["items"] == []
+            filters = {"after": after, "test_run_id": mine.run_id}
+            assert (await stranger.get(EVENTS, params=filters)).json()["items"] == []
 
 
 @pytest.mark.parametrize("field", ["endpoint_id", "test_set_id"])

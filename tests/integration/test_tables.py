@@ -17,6 +17,7 @@ BEHIND_FUNCTIONS = {
     "broker_message",
     "chord",
     "chord_part",
+    "event_log",
     "stream_token_key",
     "sweep_step",
     "worker_heartbeat",

@@ -20,9 +20,16 @@ OURS, THEIRS = uuid4(), uuid4()
 
 def event(seq: int = 1, *, organization_id: UUID = OURS, subject: str = "task-1", text: str = "") -> EncodedEvent:
     at = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
-    data = {"text": text}
     return encode(
-        Event(id=seq, type="task.progress", subject=subject, seq=seq, at=at, organization_id=organization_id, data=data)
+        Event(
+            id=seq,
+            type="task.progress",
+            subject=subject,
+            seq=seq,
+            at=at,
+            organization_id=organization_id,
+            data_json=json.dumps({"text": text}, ensure_ascii=False),
+        )
     )
 
 
@@ -138,15 +145,17 @@ async def test_waiting_subscriber_is_given_a_rest_when_nothing_happens() -> None
     assert subscription.take() == []
 
 
-def test_envelope_is_compact_json_with_times_in_utc() -> None:
+def test_envelope_has_times_in_utc_and_the_data_as_they_are_stored() -> None:
     at = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=timezone(timedelta(hours=2)))
+    data = '{"a": "ü\\n", "b": [1]}'
     encoded = encode(
-        Event(id=7, type="task.started", subject="t", seq=2, at=at, organization_id=OURS, data={"a": "ü\n", "b": [1]})
+        Event(id=7, type="task.started", subject="t", seq=2, at=at, organization_id=OURS, data_json=data, xid=9)
     )
     assert encoded.body.decode() == (
         '{"id":7,"type":"task.started","subject":"t","seq":2,"at":"2026-01-02T01:04:05.678000Z",'
-        f'"organization_id":"{OURS}","data":{{"a":"ü\\n","b":[1]}}}}'
+        f'"organization_id":"{OURS}","data":{data}}}'
     )
+    assert (encoded.xid, encoded.event.data) == (9, {"a": "ü\n", "b": [1]})
 
 
 def test_snapshot_has_the_same_envelope() -> None:

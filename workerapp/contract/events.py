@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -61,7 +63,7 @@ TERMINAL_TYPES = frozenset(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Event:
     """One transition of one subject: a task, a test run or a run group.
 
@@ -75,4 +77,13 @@ class Event:
     seq: int
     at: datetime
     organization_id: UUID
-    data: dict[str, Any]
+    #: A JSON object without line breaks.
+    data_json: str
+    #: The transaction that wrote it, 0 if none did; no part of the envelope.
+    xid: int = 0
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """What happened; parsed when somebody asks, once."""
+        parsed: dict[str, Any] = json.loads(self.data_json)
+        return parsed

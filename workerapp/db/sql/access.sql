@@ -11,7 +11,8 @@ BEGIN
         FROM pg_class c
         WHERE c.relnamespace = 'gateway'::regnamespace AND c.relkind IN ('r', 'p')
           AND c.relname NOT IN ('alembic_version', 'broker_message', 'broker_binding', 'chord', 'chord_part',
-                                'worker_heartbeat', 'sweep_step', 'stream_token_key')
+                                'worker_heartbeat', 'sweep_step', 'stream_token_key',
+                                'event_log')
     LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', tenant_table);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', tenant_table);
@@ -105,6 +106,7 @@ GRANT EXECUTE ON FUNCTION
 GRANT EXECUTE ON FUNCTION
     find_api_key(bytea), find_api_key_by_id(uuid), touch_api_key(uuid), stream_token_keys()
     TO gateway_rw;
+GRANT EXECUTE ON FUNCTION event_log_state(), late_events(xid8[]) TO gateway_rw;
 GRANT EXECUTE ON FUNCTION
     record_task_state(text, uuid, text, jsonb, jsonb, jsonb, text, text, text, integer, text, text, text, text, jsonb,
                       boolean),

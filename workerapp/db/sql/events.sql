@@ -213,3 +213,25 @@ CREATE OR REPLACE TRIGGER write_first_event AFTER INSERT ON run_group
     FOR EACH ROW EXECUTE FUNCTION write_run_group_event();
 CREATE OR REPLACE TRIGGER write_event AFTER UPDATE ON run_group
     FOR EACH ROW WHEN (NEW.seq <> OLD.seq) EXECUTE FUNCTION write_run_group_event();
+
+-- ---------------------------------------------------------------- the log as a whole
+-- Which history the numbers of a cursor belong to, and how far it was pruned. Every copy of the database has its own
+-- transactions: one restored from a dump has other tables, one beside it another oid, one restored to a point in time or
+-- promoted from a standby another timeline. Refused by a standby, whose snapshots do not list the transactions at work.
+CREATE OR REPLACE FUNCTION event_log_state() RETURNS TABLE (epoch bytea, pruned_xid bigint, pruned_id bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
+    SELECT substr(sha256(convert_to(concat_ws('/', l.epoch, system_identifier,
+                  left(pg_walfile_name(pg_current_wal_lsn()), 8),
+                  (SELECT oid FROM pg_database WHERE datname = current_database()), 'task_event'::regclass::oid), 'UTF8')), 1, 8),
+           l.pruned_xid::text::bigint, l.pruned_id
+    FROM event_log l CROSS JOIN pg_control_system()
+$$;
+
+-- The current organization's events that these transactions wrote: few among all of the organization's. The comparison
+-- without an index is meant; the one on transactions finds them.
+CREATE OR REPLACE FUNCTION late_events(p_xids xid8[]) RETURNS SETOF task_event
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp SET enable_seqscan = off AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM task_event e
+    WHERE e.xid = ANY (p_xids) AND e.organization_id IS NOT DISTINCT FROM current_organization();
+END $$;

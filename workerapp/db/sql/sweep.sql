@@ -37,7 +37,8 @@ END $$;
 
 -- ---------------------------------------------------------------- retention
 -- One batch of the event log after p_after, the oldest first: what is older than p_age goes, unless its subject has not
--- ended. `last_id` is where the next batch begins; null when the rest is younger.
+-- ended. `last_id` is where the next batch begins; null when the rest is younger. How far it went is written in the same
+-- transaction, so that a cursor which had not come so far is never continued as if nothing was missing.
 CREATE OR REPLACE FUNCTION prune_events(p_age interval, p_after bigint, p_limit integer)
 RETURNS TABLE (removed bigint, last_id bigint)
 LANGUAGE sql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
@@ -52,7 +53,12 @@ LANGUAGE sql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
                 SELECT FROM run_group g WHERE g.id = b.subject_id::uuid AND g.finished_at IS NULL)
             ELSE NOT EXISTS (SELECT FROM test_run r WHERE r.id = b.subject_id::uuid AND r.finished_at IS NULL)
             END
-        RETURNING e.id
+        RETURNING e.xid, e.id
+    ), horizon AS (
+        UPDATE event_log l SET
+            pruned_xid = greatest(l.pruned_xid, newest.xid), pruned_id = greatest(l.pruned_id, newest.id)
+        FROM (SELECT max(xid) AS xid, max(id) AS id FROM gone) newest
+        WHERE newest.id IS NOT NULL
     )
     SELECT (SELECT count(*) FROM gone),
            (SELECT CASE WHEN count(*) = p_limit AND bool_and(is_old) THEN max(id) END FROM batch)
