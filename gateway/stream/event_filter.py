@@ -36,7 +36,7 @@ class EventFilter:
 
     def _matches_data(self, data: dict[str, Any]) -> bool:
         asked = ((self.task_names, "name"), (self.test_run_ids, "test_run_id"), (self.statuses, "status"))
-        return all(not values or data.get(name) in values for values, name in asked)
+        return all(not values or str(data.get(name)) in values for values, name in asked)
 
 
 EVERYTHING = EventFilter()

@@ -89,7 +89,7 @@ class EventLog:
 async def _read_state(connection: AsyncConnection, organization_id: UUID) -> LogState:
     result = await connection.execute(clause("events", "read_log"), {"organization_id": organization_id})
     row = result.one()
-    now = Mark(Snapshot.parse(row.snapshot), row.newest_id)
+    now = Mark(Snapshot.parse(row.snapshot), row.newest_id, row.next_xid)
     return LogState(now=now, epoch=row.epoch, pruned_xid=row.pruned_xid, pruned_id=row.pruned_id)
 
 
@@ -102,10 +102,13 @@ def _position(log: LogState, after: After) -> Position:
 async def _read_difference(
     connection: AsyncConnection, organization_id: UUID, position: Position, target: Mark, limit: int
 ) -> Sequence[Any]:
+    seen = position.seen
     parameters = {
         "organization_id": organization_id,
-        "at_work": f"{{{','.join(map(str, position.seen.snapshot.xip))}}}",
-        "seen_id": position.seen.newest_id,
+        "at_work": f"{{{','.join(map(str, seen.snapshot.xip))}}}",
+        "xmax": str(seen.snapshot.xmax),
+        "next_xid": str(seen.next_xid),
+        "seen_id": seen.newest_id,
         "last_id": position.last_id,
         "target": str(target.snapshot),
         "target_id": target.newest_id,

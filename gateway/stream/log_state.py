@@ -24,7 +24,7 @@ class LogState:
     def beginning(self) -> Position:
         """The position before everything that retention has kept."""
         kept = self.pruned_xid + 1
-        return Position(self.epoch, Mark(Snapshot(kept, kept), newest_id=0))
+        return Position(self.epoch, Mark(Snapshot(kept, kept), newest_id=0, next_xid=kept))
 
     def can_continue(self, position: Position) -> bool:
         """Whether reading on from there leaves nothing out.

@@ -15,16 +15,30 @@ from gateway.stream.snapshot import MOST, Snapshot
 #: What proxies let through in a header; a cursor among 40 writers has about 100 characters.
 MOST_CHARACTERS = 8_000
 EPOCH_BYTES = 8
+#: Behind the latest transaction that has ended; more than a server has connections, for subtransactions count too.
+MOST_BEGUN = 100_000
 _VERSION = 1
 _BITS, _MOST_BITS, _MORE = 7, 63, 0x80
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The log at one moment: what the snapshot sees, with the highest id among it (0 if there is none)."""
+    """The log at one moment: what the snapshot sees, with the highest id among it (0 if there is none).
+
+    From `next_xid` on no transaction had begun: they draw higher ids than `newest_id`. A snapshot's `xmax` does not say
+    so: behind it, transactions may be at work that had drawn lower ones.
+
+    Raises:
+        ValueError: the parts contradict each other.
+    """
 
     snapshot: Snapshot
     newest_id: int
+    next_xid: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.newest_id <= MOST or not 0 <= self.next_xid - self.snapshot.xmax <= MOST_BEGUN:
+            raise ValueError("these are not the parts of a mark")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +123,15 @@ def _mark_numbers(mark: Mark) -> Iterator[int]:
     snapshot = mark.snapshot
     yield from (snapshot.xmin, snapshot.xmax - snapshot.xmin, len(snapshot.xip))
     yield from (xid - before for before, xid in pairwise((snapshot.xmin, *snapshot.xip)))
-    yield mark.newest_id
+    yield from (mark.newest_id, mark.next_xid - snapshot.xmax)
 
 
 def _read_mark(numbers: deque[int]) -> Mark:
     xmin, width, count = (_take(numbers) for _ in range(3))
     steps = (_take(numbers) for _ in range(count))
     xip = tuple(accumulate(steps, initial=xmin))[1:]
-    return Mark(Snapshot(xmin, xmin + width, xip), _take(numbers))
+    newest_id, begun = _take(numbers), _take(numbers)
+    return Mark(Snapshot(xmin, xmin + width, xip), newest_id, xmin + width + begun)
 
 
 def _take(numbers: deque[int]) -> int:

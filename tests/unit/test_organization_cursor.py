@@ -11,6 +11,7 @@ from hypothesis import strategies as some
 from gateway.stream.cursor import CursorInvalid
 from gateway.stream.organization_cursor import (
     EPOCH_BYTES,
+    MOST_BEGUN,
     MOST_CHARACTERS,
     Mark,
     Position,
@@ -32,7 +33,8 @@ def snapshots(draw: some.DrawFn, most: int = MOST, most_at_work: int = 60) -> Sn
 
 @some.composite
 def marks(draw: some.DrawFn) -> Mark:
-    return Mark(draw(snapshots()), draw(some.integers(0, MOST)))
+    snapshot = draw(snapshots(MOST - MOST_BEGUN))
+    return Mark(snapshot, draw(some.integers(0, MOST)), snapshot.xmax + draw(some.integers(0, MOST_BEGUN)))
 
 
 @some.composite
@@ -89,12 +91,13 @@ def test_cursor_comes_back_as_it_was(position: Position) -> None:
 
 def test_cursor_among_forty_writers_is_short() -> None:
     at_work = tuple(range(1_848_544, 1_848_544 + 120, 3))
-    seen = Mark(Snapshot(at_work[0], at_work[-1] + 3, at_work), 12_345_678)
+    seen = Mark(Snapshot(at_work[0], at_work[-1] + 3, at_work), 12_345_678, at_work[-1] + 5)
     assert len(encode_position(Position(EPOCH, seen))) <= 100
 
 
 def test_event_is_told_when_it_was_seen_or_the_catching_up_has_passed_it() -> None:
-    position = Position(EPOCH, Mark(Snapshot(10, 10), 7)).advanced_within(Mark(Snapshot(20, 22, (20,)), 40), 30)
+    position = Position(EPOCH, Mark(Snapshot(10, 10), 7, 10))
+    position = position.advanced_within(Mark(Snapshot(20, 22, (20,)), 40, 22), 30)
     told = {(9, 5), (12, 30), (12, 8)}
     events = told | {(12, 31), (20, 29), (22, 30)}
     assert {event for event in events if position.has_told(*event)} == told
@@ -117,16 +120,17 @@ HOSTILE = {
     "other letters": "AQ==!",
     "not ascii": "٣٣٣٣",
     "megabytes": "A" * 5_000_000,
-    "another version": armored(b"\x02" + EPOCH + b"\x0a\x00\x00\x00"),
+    "another version": armored(b"\x02" + EPOCH + b"\x0a\x00\x00\x00\x00"),
     "short epoch": armored(b"\x01" + EPOCH[:3]),
     "no numbers": armored(b"\x01" + EPOCH),
     "count without its numbers": armored(b"\x01" + EPOCH + b"\x0a\x05" + b"\xff" * 8 + b"\x7f" + b"\x00"),
     "one number without an end": armored(b"\x01" + EPOCH + b"\xff" * (MOST_CHARACTERS // 2)),
-    "transaction at work outside the snapshot": armored(b"\x01" + EPOCH + b"\x0a\x05\x01\x06\x00"),
-    "transaction at work twice": armored(b"\x01" + EPOCH + b"\x0a\x05\x02\x01\x00\x00"),
-    "transaction 0": armored(b"\x01" + EPOCH + b"\x00\x00\x00\x00"),
-    "half a second snapshot": armored(b"\x01" + EPOCH + b"\x0a\x00\x00\x00\x0a\x00"),
-    "something behind it": armored(b"\x01" + EPOCH + b"\x0a\x00\x00\x00" * 2 + b"\x01\x01"),
+    "transaction at work outside the snapshot": armored(b"\x01" + EPOCH + b"\x0a\x05\x01\x06\x00\x00"),
+    "transaction at work twice": armored(b"\x01" + EPOCH + b"\x0a\x05\x02\x01\x00\x00\x00"),
+    "transaction 0": armored(b"\x01" + EPOCH + b"\x00\x00\x00\x00\x00"),
+    "more begun than a server can": armored(b"\x01" + EPOCH + b"\x0a\x00\x00\x00" + b"\xff" * 3 + b"\x7f"),
+    "half a second snapshot": armored(b"\x01" + EPOCH + b"\x0a\x00\x00\x00\x00\x0a\x00"),
+    "something behind it": armored(b"\x01" + EPOCH + b"\x0a\x00\x00\x00\x00" * 2 + b"\x01\x01"),
 }
 
 

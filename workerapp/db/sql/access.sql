@@ -104,9 +104,10 @@ GRANT EXECUTE ON FUNCTION
     serving_role(), broker_publish(text, jsonb)
     TO gateway_rw, worker_rw;
 GRANT EXECUTE ON FUNCTION
-    find_api_key(bytea), find_api_key_by_id(uuid), touch_api_key(uuid), stream_token_keys()
+    find_api_key(bytea), find_api_key_by_id(uuid), touch_api_key(uuid), stream_token_keys(),
+    event_log_state(), late_events(xid8[], xid8, xid8)
     TO gateway_rw;
-GRANT EXECUTE ON FUNCTION event_log_state(), late_events(xid8[]) TO gateway_rw;
+GRANT EXECUTE ON FUNCTION next_xid(pg_snapshot) TO gateway_rw, event_reader;
 GRANT EXECUTE ON FUNCTION
     record_task_state(text, uuid, text, jsonb, jsonb, jsonb, text, text, text, integer, text, text, text, text, jsonb,
                       boolean),

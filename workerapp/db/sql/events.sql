@@ -227,11 +227,21 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
     FROM event_log l CROSS JOIN pg_control_system()
 $$;
 
--- The current organization's events that these transactions wrote: few among all of the organization's. The comparison
--- without an index is meant; the one on transactions finds them.
-CREATE OR REPLACE FUNCTION late_events(p_xids xid8[]) RETURNS SETOF task_event
+-- The transaction id that is handed out next: whatever a snapshot taken before does not list and has not seen end, from
+-- its `xmax` on, had not begun if it is not below. `age` is how far the counter is from an id; it knows its lower half.
+CREATE OR REPLACE FUNCTION next_xid(p_snapshot pg_snapshot) RETURNS bigint
+LANGUAGE sql STABLE AS $$
+    SELECT xmax + ((age('3'::xid)::bigint + 3 - xmax) & 4294967295)
+    FROM (SELECT pg_snapshot_xmax(p_snapshot)::text::bigint AS xmax) snapshot
+$$;
+
+-- The current organization's events that some transactions wrote, few among all of the organization's: those listed, and
+-- those from one up to another. The comparison without an index is meant; the one on transactions finds them.
+CREATE OR REPLACE FUNCTION late_events(p_xids xid8[], p_from xid8, p_to xid8) RETURNS SETOF task_event
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp SET enable_seqscan = off AS $$
 BEGIN
     RETURN QUERY SELECT * FROM task_event e
     WHERE e.xid = ANY (p_xids) AND e.organization_id IS NOT DISTINCT FROM current_organization();
+    RETURN QUERY SELECT * FROM task_event e
+    WHERE e.xid >= p_from AND e.xid < p_to AND e.organization_id IS NOT DISTINCT FROM current_organization();
 END $$;

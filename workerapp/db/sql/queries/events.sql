@@ -1,6 +1,7 @@
 -- name: start_tail
 -- Where a tail that knows nothing begins: all that is visible now counts as told.
-SELECT pg_current_snapshot()::text AS cursor, coalesce(max(id), 0) AS newest_id FROM task_event
+SELECT pg_current_snapshot()::text AS cursor, next_xid(pg_current_snapshot()), coalesce(max(id), 0) AS newest_id
+FROM task_event
 
 -- name: read_news
 -- What became visible since the snapshot $1, by id, at most $3 events; always at least one row, for the new cursor.
@@ -9,7 +10,7 @@ SELECT pg_current_snapshot()::text AS cursor, coalesce(max(id), 0) AS newest_id 
 -- server, which may hand out again a transaction id that was seen as ended: ids of events ($2, the newest told) it never
 -- hands out again.
 WITH reading AS MATERIALIZED (SELECT pg_current_snapshot() AS current, $1::text::pg_snapshot AS seen)
-SELECT reading.current::text AS cursor, news.*
+SELECT reading.current::text AS cursor, next_xid(reading.current), news.*
 FROM reading LEFT JOIN LATERAL (
     SELECT id, xid::text::bigint AS xid, organization_id, subject_id, seq, type, at, data::text AS data FROM task_event
     WHERE xid >= pg_snapshot_xmax(reading.seen) AND pg_visible_in_snapshot(xid, reading.current)
@@ -42,19 +43,19 @@ ORDER BY seq LIMIT :most
 -- there for one page, or walks past everybody else's events, when it expects only a few.
 SELECT pg_current_snapshot()::text AS snapshot,
        (SELECT coalesce(max(id), 0) FROM task_event WHERE organization_id = :organization_id) AS newest_id,
-       epoch, pruned_xid, pruned_id,
+       next_xid(pg_current_snapshot()), epoch, pruned_xid, pruned_id,
        set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true),
        set_config('seq_page_cost', '0', true), set_config('random_page_cost', '0', true)
 FROM event_log_state()
 
 -- name: read_organization
 -- The difference of two snapshots by id, for one organization, after the event `last_id`. What committed late is found by
--- the transactions at work at the first snapshot, `at_work`; the rest by id alone, because a trigger draws an event's id
--- when its transaction has its own already: whoever began after a snapshot draws higher ids than any that it sees
--- (`seen_id`). So the rest is read in order, page by page, however large it is. It holds what a crash of the server
--- would hide too: see `read_news`.
+-- the transactions that had begun at the first snapshot: `at_work`, and from `xmax` to `next_xid`. The rest is found by id
+-- alone, because a trigger draws an event's id when its transaction has its own already: whoever began after a snapshot
+-- draws higher ids than any that it sees (`seen_id`). So the rest is read in order, page by page, however large it is. It
+-- holds what a crash of the server would hide too: see `read_news`.
 (SELECT id, xid::text::bigint AS xid, organization_id, subject_id, seq, type, at, data::text AS data
- FROM late_events(CAST(:at_work AS text)::xid8[])
+ FROM late_events(CAST(:at_work AS text)::xid8[], CAST(:xmax AS text)::xid8, CAST(:next_xid AS text)::xid8)
  WHERE organization_id = :organization_id AND id > :last_id AND id <= :seen_id
    AND pg_visible_in_snapshot(xid, CAST(:target AS text)::pg_snapshot)
  ORDER BY id LIMIT :most)
