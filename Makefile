@@ -15,7 +15,7 @@ demo: $(VENV)/installed-app  ## start everything and run a bundled suite; ARGS=-
 # What a server of another version and another owner could break: these tests run on the machine's Postgres too, where
 # there is one, with the schema made by a superuser and by a plain owner. The others run on the wheel's only.
 ON_EVERY_SERVER := $(addprefix tests/integration/test_,postgres_fixtures.py settling.py isolation.py tables.py \
-	snapshot_reader.py broker.py)
+	snapshot_reader.py organization_log.py broker.py)
 # Most tests wait for processes, so more of them run at once than there are cores.
 PYTEST := $(BIN)/python -m pytest --numprocesses 4
 

@@ -28,3 +28,9 @@ def ended_task(admin: psycopg.Connection, task_id: str, seconds: float = 15.0) -
         return str(row[0]) if row and row[0] in ("SUCCESS", "FAILURE", "REVOKED") else None
 
     return str(until(look, seconds))
+
+
+def settled_log(admin: psycopg.Connection) -> None:
+    """Return when every snapshot to come sees all events there are, whoever else is at work on the server."""
+    look = "SELECT pg_snapshot_xmin(pg_current_snapshot()) > max(xid) FROM task_event"
+    until(lambda: admin.execute(look).fetchone() == (True,))

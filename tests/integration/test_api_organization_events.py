@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -10,7 +11,8 @@ import pytest
 from tests.integration.test_api_events import finish
 from tests.postgres import TestDatabase
 from tests.records import add_task, connect
-from tests.rest import Gateway, Tenant, gateway
+from tests.rest import Tenant, gateway
+from tests.waiting import settled_log
 
 EVENTS = "/v1/events"
 
@@ -125,11 +127,12 @@ async def test_wrong_parameters_are_refused_by_name(
 
 
 async def test_cursor_before_what_was_removed_is_answered_as_expired(
-    api: httpx.AsyncClient, database: TestDatabase, tenant: Tenant, served: Gateway
+    api: httpx.AsyncClient, database: TestDatabase, tenant: Tenant
 ) -> None:
     before = (await read(api))["cursor"]
     with connect(database.admin_url) as admin:
         old = add_task(admin, tenant.organization_id, state="SUCCESS")
+        await asyncio.to_thread(settled_log, admin)
         behind = (await read(api, before))["cursor"]
         admin.execute("UPDATE task_event SET at = now() - interval '40 days'")
         kept = add_task(admin, tenant.organization_id)

@@ -21,6 +21,7 @@ from gateway.stream.snapshot import Snapshot
 from tests.integration.streams import Writer, gateway_engine, writer
 from tests.postgres import TestDatabase
 from tests.records import connect
+from tests.waiting import settled_log
 from workerapp.contract.caller import Caller
 from workerapp.db.migrations.migrate import upgrade
 from workerapp.db.statements import clause, load
@@ -83,6 +84,11 @@ async def started(engine: AsyncEngine, ours: Writer, after: After = Start.NOW) -
 def prune(database: TestDatabase) -> None:
     with connect(database.admin_url) as admin:
         admin.execute("SELECT prune_events('30 days', 0, 1000)")
+
+
+async def settled(database: TestDatabase) -> None:
+    with connect(database.admin_url) as admin:
+        await asyncio.to_thread(settled_log, admin)
 
 
 def age_all(database: TestDatabase) -> None:
@@ -232,6 +238,7 @@ async def test_what_was_told_may_be_removed_and_what_was_not_makes_a_new_start(
     behind, before = await started(engine, ours), await started(engine, ours)
     await ours.submit("old")
     await ours.enter("old", "SUCCESS")
+    await settled(database)
     await behind.read_all()
     age_all(database)
     prune(database)
@@ -249,6 +256,7 @@ async def test_removing_what_was_told_does_not_stop_a_client_in_the_middle(
     for name in ("first", "second"):
         await ours.submit(name)
         await ours.enter(name, "SUCCESS")
+    await settled(database)
     ahead, behind = Client(engine, ours, Start.EARLIEST), Client(engine, ours, Start.EARLIEST)
     assert names((await ahead.read(3)).events) == [("first", 1), ("first", 2), ("second", 1)]
     assert names((await behind.read(1)).events) == [("first", 1)]
@@ -275,8 +283,11 @@ async def test_cursor_of_a_copy_of_the_database_makes_a_new_start(
     await ours.submit("task")
     for change in (
         "UPDATE event_log SET epoch = gen_random_uuid()",
-        # As a restored dump makes the table.
-        "DROP FUNCTION late_events; ALTER TABLE task_event RENAME TO old; CREATE TABLE task_event (LIKE old INCLUDING ALL)",
+        # As a restored dump makes the table: anew.
+        (
+            "DROP FUNCTION late_events; ALTER TABLE task_event RENAME TO old;"
+            " CREATE TABLE task_event (LIKE old INCLUDING ALL)"
+        ),
     ):
         with connect(database.admin_url) as admin:
             admin.execute(change)
@@ -324,14 +335,15 @@ async def test_page_costs_what_it_holds_however_long_the_log_is(
     await ours.submit("first")
     client = await started(engine, ours)
     with psycopg.connect(database.admin_url, autocommit=True, options="-c search_path=gateway") as admin:
-        for organization_id in ("gen_random_uuid()", f"'{ours.organization_id}'", "gen_random_uuid()"):
+        mine, others = f"'{ours.organization_id}'", "gen_random_uuid()"
+        for organization_id in (mine, others, others, mine):
             admin.execute(
                 f"INSERT INTO task_event (organization_id, subject_id, seq, type, data) SELECT {organization_id},"
                 " gen_random_uuid(), 1, 'task.pending', '{}' FROM generate_series(1, 20000)".encode()
             )
         if is_analyzed:
             admin.execute("ANALYZE task_event")
-    middle = (await client.read(10_000)).position
+    middle = (await client.read(20_000)).position
     assert middle.catching is not None
     parameters = {
         "organization_id": ours.organization_id,
@@ -349,4 +361,4 @@ async def test_page_costs_what_it_holds_however_long_the_log_is(
         await connection.execute(clause("events", "read_log"), parameters)
         (found,) = (await connection.execute(explain, parameters)).scalar_one()
     assert found["Plan"]["Actual Rows"] == 100
-    assert found["Plan"]["Shared Hit Blocks"] + found["Plan"]["Shared Read Blocks"] < 150
+    assert found["Plan"]["Shared Hit Blocks"] + found["Plan"]["Shared Read Blocks"] < 50
