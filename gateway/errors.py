@@ -228,6 +228,15 @@ class IdempotencyKeyReused(ValidationFailed):
     code, title = "idempotency_key_reused", "The idempotency key was used before"
 
 
+class OrganizationStreamsFull(ApiError):
+    """The organization has as many streams open as it may."""
+
+    status, code, title = 429, "too_many_streams", "Too many streams are open"
+
+    def __init__(self, detail: str, retry_after: int = 5) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after)})
+
+
 class Unavailable(ApiError):
     """It will work again, or soon for the first time."""
 
@@ -241,6 +250,12 @@ class DatabaseUnavailable(Unavailable):
     """The database does not answer."""
 
     code, title = "database_unavailable", "The database is unavailable"
+
+
+class StreamsFull(Unavailable):
+    """The process has as many streams open as it may."""
+
+    code, title = "streams_full", "The server has no room for another stream"
 
 
 class NotReady(Unavailable):

@@ -1,4 +1,4 @@
-"""`/v1/events`: what happens in the caller's organization, for those who ask again and again."""
+"""`/v1/events`: what happens in the caller's organization, as a stream or for those who ask again and again."""
 
 from __future__ import annotations
 
@@ -8,17 +8,23 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.api.events import LAST_EVENT_ID
 from gateway.api.faults import invalid_parameter
+from gateway.api.feeds import open_organization
 from gateway.api.paging import LimitQuery, page_limit, read_query
 from gateway.api.routing import Answer
+from gateway.auth.authenticate_stream import StreamCaller
 from gateway.errors import CursorExpired
-from gateway.services import services_of
+from gateway.middleware import Detached
+from gateway.services import Services, services_of
 from gateway.stream.cursor import CursorInvalid
 from gateway.stream.event_filter import EventFilter, TypeUnknown, types_of
 from gateway.stream.event_log import After, OrganizationPage, Start
 from gateway.stream.organization_cursor import decode_position, encode_position
+from gateway.stream.sse import EventStream
 from workerapp.contract.caller import Caller
 
+EVENT_STREAM = "text/event-stream"
 EARLIEST = Start.EARLIEST.value
 MOST_VALUES = 50
 
@@ -37,14 +43,29 @@ class FilterQuery(LimitQuery):
 
 
 class EventsQuery(FilterQuery):
-    """Where the client was, and which events it wants."""
+    """Where the client was, which events it wants, and who it is, if it cannot send headers."""
 
     after: str | None = None
+    #: Was read already, when the watcher was authenticated.
+    token: str | None = None
 
 
-async def list_events(request: Request, caller: Caller) -> Answer:
-    services = services_of(request)
+async def get_events(request: Request, watcher: StreamCaller) -> Answer:
     query = read_query(request, EventsQuery)
+    if EVENT_STREAM in request.headers.get("accept", ""):
+        return _stream_events(request, watcher, query)
+    return await _list_events(services_of(request), watcher.of_organization(), query)
+
+
+def _stream_events(request: Request, watcher: StreamCaller, query: EventsQuery) -> Answer:
+    services, last_event_id = services_of(request), request.headers.get(LAST_EVENT_ID)
+    name = "Last-Event-ID" if last_event_id else "after"
+    after = read_after(last_event_id or query.after, name)
+    feed = open_organization(services, watcher, after, read_filter(query))
+    return Detached(EventStream(feed, services.settings.stream))
+
+
+async def _list_events(services: Services, caller: Caller, query: EventsQuery) -> Answer:
     page = await services.log.organization_page(
         caller,
         read_after(query.after, "after"),
@@ -99,4 +120,4 @@ def _answer(page: OrganizationPage) -> Response:
     items = b",".join(event.body for event in page.events)
     cursor, has_more = encode_position(page.position).encode(), b"true" if page.has_more else b"false"
     body = b'{"items":[%b],"cursor":"%b","has_more":%b}' % (items, cursor, has_more)
-    return Response(body, media_type="application/json")
+    return Response(body, headers={"Vary": "Accept"}, media_type="application/json")

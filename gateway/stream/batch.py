@@ -10,9 +10,9 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An envelope, and the cursor of a client that has it; none if only a later message moves the cursor on."""
+    """An envelope, and the cursor of a client that has it."""
 
-    cursor: str | None
+    cursor: str
     body: bytes
 
 
@@ -42,20 +42,11 @@ class Batch:
     to remember what it wrote.
     """
 
-    __slots__ = ("cursor", "frames", "items")
+    __slots__ = ("frames", "items")
 
-    def __init__(self, items: Sequence[Item], cursor: str | None = None) -> None:
+    def __init__(self, items: Sequence[Item]) -> None:
         self.items = items
-        #: Where a client is that has all of it; none leaves the client where it was.
-        self.cursor = cursor if cursor is not None else _last_cursor(items)
         self.frames: bytes | None = None
 
     def __bool__(self) -> bool:
         return bool(self.items)
-
-
-def _last_cursor(items: Sequence[Item]) -> str | None:
-    for item in reversed(items):
-        if isinstance(item, Message) and item.cursor is not None:
-            return item.cursor
-    return None

@@ -6,17 +6,20 @@ from collections.abc import Sequence
 
 from gateway.stream.batch import Batch, Message
 from gateway.stream.envelope import EncodedEvent
+from gateway.stream.span import Span
 from workerapp.contract.events import TERMINAL_TYPES
 
 
 class Burst:
     """Some consecutive events, and what a stream sends of them that gets all."""
 
-    __slots__ = ("batch", "events", "first", "is_plain", "last", "size")
+    __slots__ = ("batch", "events", "first", "is_plain", "last", "size", "span")
 
-    def __init__(self, events: Sequence[EncodedEvent], batch: Batch) -> None:
+    def __init__(self, events: Sequence[EncodedEvent], batch: Batch, span: Span | None = None) -> None:
         self.events = events
         self.batch = batch
+        #: The part of the log these are all of, for readers of a whole organization.
+        self.span = span
         self.size = sum(len(event.body) for event in events)
         self.first, self.last = events[0].seq, events[-1].seq
         #: Nothing is missing between the first event and the last one, and the subject has not ended.
@@ -28,10 +31,11 @@ def subject_burst(events: Sequence[EncodedEvent]) -> Burst:
     return Burst(events, Batch([message_of(event) for event in events]))
 
 
-def organization_burst(events: Sequence[EncodedEvent], cursor: str | None) -> Burst:
-    """Events of one organization: the cursor is the page's, and only the last event moves it."""
-    *others, last = events
-    return Burst(events, Batch([*(Message(None, event.body) for event in others), Message(cursor, last.body)]))
+def organization_burst(events: Sequence[EncodedEvent], span: Span) -> Burst:
+    """Events of one organization, all there are in a part of the log."""
+    cursors = span.cursors([event.event.id for event in events])
+    messages = [Message(cursor, event.body) for cursor, event in zip(cursors, events, strict=True)]
+    return Burst(events, Batch(messages), span)
 
 
 def message_of(event: EncodedEvent) -> Message:

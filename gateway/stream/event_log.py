@@ -37,11 +37,22 @@ class OrganizationPage:
     """Some of an organization's events, and the position behind them."""
 
     events: Sequence[EncodedEvent]
+    #: Where reading began.
+    before: Position
     position: Position
     #: Whether reading on from the position is likely to give more at once.
     has_more: bool = False
     #: The given position cannot be continued; there are no events, and the new one is now.
     is_reset: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrganizationNow:
+    """An organization at one moment."""
+
+    position: Position
+    #: How many test runs are in each status that is not the last.
+    open_test_runs: dict[str, int]
 
 
 class EventLog:
@@ -69,21 +80,33 @@ class EventLog:
     ) -> OrganizationPage:
         """The next events of the caller's organization that pass the filter, in the order of each subject.
 
-        At most `most` are given and at most `scan` looked at (none: `most`): the page may be empty and have more.
+        At most `most` are given and, with a filter, at most `scan` looked at (none: `most`): the page may be empty and
+        have more.
         """
         async with tenant_transaction(self._one_moment, caller) as connection:
             log = await _read_state(connection, caller.organization_id)
             position = _position(log, after)
             if not log.can_continue(position):
-                return OrganizationPage(events=(), position=log.end(), is_reset=True)
+                return OrganizationPage(events=(), before=position, position=log.end(), is_reset=True)
             target = position.catching.target if position.catching else log.now
-            limit = max(most, scan or most)
+            limit = most if only == EVERYTHING else max(most, scan or most)
             rows = await _read_difference(connection, caller.organization_id, position, target, limit)
         events, last_id = _select(rows, only, most)
-        if len(rows) == limit or (rows and last_id < rows[-1]["id"]):
-            position = position.advanced_within(target, last_id)
-            return OrganizationPage(events=events, position=position, has_more=True)
-        return OrganizationPage(events=events, position=position.advanced_to(target), has_more=target != log.now)
+        is_through = len(rows) < limit and (not rows or last_id == rows[-1]["id"])
+        return OrganizationPage(
+            events=events,
+            before=position,
+            position=position.advanced_to(target) if is_through else position.advanced_within(target, last_id),
+            has_more=not is_through or target != log.now,
+        )
+
+    async def organization_now(self, caller: Caller) -> OrganizationNow:
+        """The end of the caller's log, and what is going on there."""
+        parameters = {"organization_id": caller.organization_id}
+        async with tenant_transaction(self._one_moment, caller) as connection:
+            log = await _read_state(connection, caller.organization_id)
+            rows = await connection.execute(clause("events", "count_open_runs"), parameters)
+            return OrganizationNow(position=log.end(), open_test_runs={row.status: row.runs for row in rows})
 
 
 async def _read_state(connection: AsyncConnection, organization_id: UUID) -> LogState:

@@ -20,6 +20,10 @@ class Follower(Protocol):
     def is_over(self) -> bool:
         """Whether nothing will ever come."""
 
+    @property
+    def cursor(self) -> str | None:
+        """Where a client is that has been given everything so far and has no news; none if it has nothing."""
+
     async def advance(self) -> Batch | None:
         """What there is to tell; none when that is nothing until the subscription has news, or the stream is over.
 
@@ -32,10 +36,6 @@ class Follower(Protocol):
 
 class Feed(Protocol):
     """A stream ready to be opened."""
-
-    @property
-    def cursor(self) -> str | None:
-        """Where the client says it is."""
 
     def subscribe(self) -> Subscription:
         """Start to collect events; leave the `with` block at the end of the stream."""

@@ -57,11 +57,6 @@ class SubjectFeed:
         """A snapshot or what was missed, then live, until the terminal event."""
         return SubjectFollower(self, subscription)
 
-    @property
-    def cursor(self) -> str | None:
-        """Where the client says it is."""
-        return None if self.after is None else str(self.after)
-
 
 class SubjectFollower:
     """How far one stream is."""
@@ -77,6 +72,11 @@ class SubjectFollower:
         self._is_behind = False  # the table has, or may have, more
         self._is_final = False  # nothing comes after `_known`
         self.is_over = False
+
+    @property
+    def cursor(self) -> str | None:
+        """Where the client is, if it is anywhere."""
+        return str(self._last) if self._last or self._feed.after is not None else None
 
     async def advance(self) -> Batch | None:
         """What there is to tell; none when that is nothing until the subscription has news, or the stream is over."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from enum import StrEnum
@@ -13,7 +13,9 @@ from uuid import UUID
 
 from gateway.stream.burst import Burst, organization_burst, subject_burst
 from gateway.stream.envelope import EncodedEvent
+from gateway.stream.organization_cursor import Position
 from gateway.stream.settings import StreamSettings
+from gateway.stream.span import Span
 
 #: The tenant is part of the key: there is no way to look a subject up without it.
 Topic: TypeAlias = tuple[UUID, str | None]
@@ -31,6 +33,14 @@ class End(StrEnum):
     LAGGED = "lagged"
     DRAINING = "draining"
     CLOSED = "closed"
+
+
+class Room(StrEnum):
+    """Whether one more stream may be opened."""
+
+    FREE = "free"
+    ORGANIZATION_FULL = "organization_full"
+    FULL = "full"
 
 
 class Subscription:
@@ -143,17 +153,25 @@ class Hub:
     def __init__(self, settings: StreamSettings | None = None) -> None:
         self._settings = settings or StreamSettings()
         self._subscriptions: defaultdict[Topic, set[Subscription]] = defaultdict(set)
+        self._open: Counter[UUID] = Counter()
         self._draining = False
-        #: All events that this snapshot sees were published, and no others, whenever the tail is between two batches.
-        self.cursor: str | None = None
+        #: How far the tail has published: everything up to here, and nothing behind it, unless it is just at work.
+        self.position: Position | None = None
 
     def __len__(self) -> int:
-        return sum(map(len, self._subscriptions.values()))
+        return self._open.total()
+
+    def room_for(self, organization_id: UUID) -> Room:
+        """Whether the organization may open one more stream here."""
+        if self._open[organization_id] >= self._settings.max_streams_per_organization:
+            return Room.ORGANIZATION_FULL
+        return Room.FULL if len(self) >= self._settings.max_streams else Room.FREE
 
     def subscribe(self, *, organization_id: UUID, subject_id: str | None = None) -> Subscription:
         """Get the events of one subject, or of the whole organization, from now on."""
         subscription = Subscription(self, (organization_id, subject_id), self._settings)
         self._subscriptions[subscription.topic].add(subscription)
+        self._open[organization_id] += 1
         if self._draining:
             subscription.finish(End.DRAINING)
         return subscription
@@ -161,28 +179,33 @@ class Hub:
     def forget(self, subscription: Subscription) -> None:
         """Stop delivering to a subscription."""
         members = self._subscriptions.get(subscription.topic, set())
-        members.discard(subscription)
+        if subscription not in members:
+            return
+        members.remove(subscription)
         if not members:
-            self._subscriptions.pop(subscription.topic, None)
+            del self._subscriptions[subscription.topic]
+        organization_id = subscription.topic[0]
+        self._open[organization_id] -= 1
+        if not self._open[organization_id]:
+            del self._open[organization_id]
 
     def wants(self, organization_id: UUID, subject_id: str) -> bool:
         """Whether anybody here would get such an event; if not, it need not even be encoded."""
         return (organization_id, subject_id) in self._subscriptions or (organization_id, None) in self._subscriptions
 
-    async def publish(self, events: Iterable[EncodedEvent], cursor: str | None = None) -> None:
-        """Hand events to whoever may see them; `cursor` comes with the last ones of a batch.
+    async def publish(self, events: Iterable[EncodedEvent], span: Span) -> None:
+        """Hand events to whoever may see them: all events of a part of the log, but those that nobody wants.
 
         Who subscribes meanwhile may get none of them: they are in the table by then.
         """
         deliveries = 0
-        for topic, burst in self._bursts(events, cursor):
+        for topic, burst in self._bursts(events, span):
             for subscription in tuple(self._subscriptions.get(topic, ())):
                 subscription.put(burst)
                 deliveries += 1
                 if deliveries % _BREATH == 0:
                     await asyncio.sleep(0)
-        if cursor is not None:
-            self.cursor = cursor
+        self.position = span.after
 
     def lag(self) -> None:
         """End every subscription as if it had lagged: some events may not have been published."""
@@ -193,7 +216,7 @@ class Hub:
         self._draining = True
         self._finish(End.DRAINING)
 
-    def _bursts(self, events: Iterable[EncodedEvent], cursor: str | None) -> Iterator[tuple[Topic, Burst]]:
+    def _bursts(self, events: Iterable[EncodedEvent], span: Span) -> Iterator[tuple[Topic, Burst]]:
         by_topic: defaultdict[Topic, list[EncodedEvent]] = defaultdict(list)
         for event in events:
             organization_id = event.event.organization_id
@@ -202,7 +225,7 @@ class Hub:
                 if topic in self._subscriptions:
                     by_topic[topic].append(event)
         for topic, found in by_topic.items():
-            yield topic, subject_burst(found) if topic[1] is not None else organization_burst(found, cursor)
+            yield topic, subject_burst(found) if topic[1] is not None else organization_burst(found, span)
 
     def _finish(self, end: End) -> None:
         for members in self._subscriptions.values():

@@ -82,11 +82,20 @@ class Position:
 
 def encode_position(position: Position) -> str:
     """Write the cursor: URL-safe, and short, because numbers are written as their differences."""
-    numbers = [*_mark_numbers(position.seen)]
     if position.catching is not None:
-        numbers += [*_mark_numbers(position.catching.target), position.catching.last_id]
-    payload = bytes([_VERSION]) + position.epoch + b"".join(map(_varint, numbers))
-    return base64.urlsafe_b64encode(payload).decode().rstrip("=")
+        return CursorsWithin(position, position.catching.target).cursor_at(position.catching.last_id)
+    return _as_text(_payload(position.epoch, position.seen))
+
+
+class CursorsWithin:
+    """Writes cursors in the middle of one difference, which have all but the last number in common."""
+
+    def __init__(self, position: Position, target: Mark) -> None:
+        self._common = _payload(position.epoch, position.seen, target)
+
+    def cursor_at(self, last_id: int) -> str:
+        """The cursor of a client that has been told the difference up to this event."""
+        return _as_text(self._common + _varint(last_id))
 
 
 def decode_position(text: str) -> Position:
@@ -117,6 +126,14 @@ def _read_position(text: str) -> Position:
     if numbers:
         raise ValueError("too long")
     return position
+
+
+def _payload(epoch: bytes, *marks: Mark) -> bytes:
+    return bytes([_VERSION]) + epoch + b"".join(_varint(number) for mark in marks for number in _mark_numbers(mark))
+
+
+def _as_text(payload: bytes) -> str:
+    return base64.urlsafe_b64encode(payload).decode().rstrip("=")
 
 
 def _mark_numbers(mark: Mark) -> Iterator[int]:

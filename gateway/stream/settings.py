@@ -28,12 +28,18 @@ class StreamSettings:
     queue_events: int = 256
     queue_bytes: int = 256 * 1024
     replay_page: int = 200
+    #: Events looked at for one page, where a filter lets few of them pass.
+    replay_scan: int = 2000
     keep_alive: float = 15.0
     send_timeout: float = 30.0
     #: A stream ends after this time (less up to a tenth, so that not all do at once); the client resumes.
     max_age: float = 1800.0
     #: What `retry:` tells clients, give or take a half.
     retry: float = 3.0
+
+    # All streams of a process: each subscription of a WebSocket counts as one.
+    max_streams: int = 20_000
+    max_streams_per_organization: int = 5_000
 
     # The server.
     #: How long a shutdown waits for responses that clients do not take.

@@ -30,6 +30,7 @@ HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
+    (b"vary", b"Accept"),
 ]
 
 
@@ -67,7 +68,6 @@ class _Writer:
     """Writes one stream to its end."""
 
     __slots__ = (
-        "_cursor",
         "_follower",
         "_is_quiet",
         "_listening",
@@ -86,7 +86,6 @@ class _Writer:
         self._subscription = subscription
         self._receive = receive
         self._send = send
-        self._cursor = feed.cursor
         self._is_quiet = True  # nothing was sent since the last keep-alive was due
         self._unsent: Eager | None = None  # a batch that the connection could not take at once
         self._listening: asyncio.Timeout | None = None
@@ -157,15 +156,14 @@ class _Writer:
             raise _ClientStalled from None
 
     def _frames(self, batch: Batch) -> bytes:
-        if batch.cursor is not None:
-            self._cursor = batch.cursor
         if batch.frames is None:
             batch.frames = b"".join([_frame(item, self._settings) for item in batch.items])
         return batch.frames
 
     def _keep_alive(self) -> bytes:
         # An id without data moves the client's cursor and dispatches nothing.
-        return b": keep-alive\n\n" if self._cursor is None else b"id: %b\n\n" % self._cursor.encode()
+        cursor = self._follower.cursor
+        return b": keep-alive\n\n" if cursor is None else b"id: %b\n\n" % cursor.encode()
 
 
 def _message(body: bytes) -> MutableMapping[str, Any]:
@@ -174,8 +172,6 @@ def _message(body: bytes) -> MutableMapping[str, Any]:
 
 def _frame(item: Item, settings: StreamSettings) -> bytes:
     if isinstance(item, Message):
-        if item.cursor is None:
-            return b"data: %b\n\n" % item.body
         return b"id: %b\ndata: %b\n\n" % (item.cursor.encode(), item.body)
     return _notice(item, settings)
 

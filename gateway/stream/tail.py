@@ -120,12 +120,13 @@ class Tail:
         return arguments | {"target_session_attrs": "primary", "command_timeout": self._settings.poll_timeout}
 
     async def _follow(self, connection: asyncpg.Connection) -> None:
+        await self._reader.connect(connection)
         logger.info("tail_connected", extra={"database": self._address.redacted()})
         pause = self._settings.poll_busy
         while True:
             page = await self._reader.read(connection)
             await self._publish(page)
-            if page.cursor is None:
+            if not page.span.is_complete:
                 continue
             hinted = await self._wait(self._settings.poll_busy if page.rows else pause)
             flowing = hinted or bool(page.rows)
@@ -135,7 +136,7 @@ class Tail:
         self._read_at = asyncio.get_running_loop().time()
         self._failures = 0
         wanted = [row for row in page.rows if self._hub.wants(row["organization_id"], row["subject_id"])]
-        await self._hub.publish([encode_row(row) for row in wanted], page.cursor)
+        await self._hub.publish([encode_row(row) for row in wanted], page.span)
         if page.is_start:
             self._hub.lag()
         self._tried.set()

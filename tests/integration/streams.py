@@ -16,7 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.stream.envelope import EncodedEvent
 from gateway.stream.follow import Representation
-from gateway.stream.hub import Subscription
+from gateway.stream.hub import Hub, Subscription
+from gateway.stream.organization_cursor import Mark, Position
+from gateway.stream.snapshot import Snapshot
+from gateway.stream.span import Span
 from tests.postgres import TestDatabase
 from workerapp.contract.caller import Caller
 from workerapp.db.address import DatabaseAddress
@@ -104,6 +107,12 @@ async def represent(engine: AsyncEngine, caller: Caller, task_id: str) -> Repres
     if row is None:
         return None
     return Representation(seq=row.seq, data={"status": row.state}, is_terminal=row.state in FINAL)
+
+
+async def publish(hub: Hub, events: list[EncodedEvent]) -> None:
+    """As the tail would, from nowhere in the log: for streams of one subject."""
+    start = Position(b"12345678", Mark(Snapshot(10, 10), newest_id=0, next_xid=10))
+    await hub.publish(events, Span(start, start))
 
 
 async def eventually(condition: Callable[[], object]) -> None:

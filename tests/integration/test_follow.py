@@ -21,7 +21,7 @@ from gateway.stream.follow import Read, Representation, SubjectFeed
 from gateway.stream.hub import Hub
 from gateway.stream.settings import StreamSettings
 from gateway.stream.tail import Tail
-from tests.integration.streams import PATIENCE, Writer, eventually, gateway_engine, represent, writer
+from tests.integration.streams import PATIENCE, Writer, eventually, gateway_engine, publish, represent, writer
 from tests.postgres import TestDatabase
 from workerapp.contract.caller import Caller
 from workerapp.db.address import DatabaseAddress
@@ -238,9 +238,9 @@ async def test_hole_in_what_the_hub_delivers_is_filled_from_the_table(engine: As
         await ours.progress(task, number)
     await ours.enter(task, "SUCCESS")
     events = await EventLog(engine).page(stream.caller, task, after=1, most=100)
-    await hub.publish(events[:1])
+    await publish(hub, events[:1])
     await eventually(lambda: stream.told[-1] == 2)
-    await hub.publish(events[4:])
+    await publish(hub, events[4:])
     assert await reading == ["snapshot", 2, 3, 4, 5, 6, 7]
 
 
@@ -256,7 +256,7 @@ async def test_reader_that_falls_behind_while_it_replays_catches_up_from_the_tab
         batches = follow(stream.feed, subscription, SETTINGS.keep_alive)
         numbers = [int(item.cursor or 0) for item in (await anext(batches)).items]
         for event in await EventLog(engine).page(stream.caller, task, after=5, most=100):
-            await small.publish([event])
+            await publish(small, [event])
         assert subscription.end == "lagged"
         async with asyncio.timeout(PATIENCE):
             while numbers[-1] < 21:
@@ -278,7 +278,7 @@ async def test_reader_that_does_not_keep_up_is_told_that_it_lags(engine: AsyncEn
         await ours.progress(task, 2)
         await ours.enter(task, "SUCCESS")
         for event in await EventLog(engine).page(slow.caller, task, after=1, most=100):
-            await hub.publish([event])
+            await publish(hub, [event])
             await eventually(lambda seq=event.seq: quick.told[-1] == seq)
         assert (await anext(batches)).items == [Notice(NoticeKind.LAGGED, "1")]
         with pytest.raises(StopAsyncIteration):
@@ -319,10 +319,10 @@ async def test_what_simply_comes_next_goes_straight_to_the_connection(engine: As
     await ours.enter(task, "SUCCESS")
     events = await EventLog(engine).page(stream.caller, task, after=0, most=100)
     feed = replace(stream.feed, read=_still_at(1), after=1)
-    taken: list[str | None] = []
+    taken: list[str] = []
 
     def take(batch: Batch) -> bool:
-        taken.append(batch.cursor)
+        taken.extend(item.cursor for item in batch.items if isinstance(item, Message))
         return len(taken) < 3
 
     with feed.subscribe() as subscription:
@@ -330,7 +330,7 @@ async def test_what_simply_comes_next_goes_straight_to_the_connection(engine: As
         assert await follower.advance() is None
         subscription.attach(lambda: taken.append("woken"), lambda burst: follower.pass_on(burst, take))
         for event in events[1:]:
-            await hub.publish([event])
+            await publish(hub, [event])
         assert taken == ["2", "3", "4", "woken"]
         rest = await follower.advance()
     assert rest is not None

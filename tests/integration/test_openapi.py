@@ -31,9 +31,6 @@ from workerapp.contract.outbound import MAX_URL_LENGTH
 from workerapp.contract.patterns import MAX_PATTERN_LENGTH
 from workerapp.contract.specs import EndpointSpec, Message, TestSpec
 
-#: What the suite never asks for and the document leaves to the client.
-_GROUP_TYPES = {kind for kind in EventType if kind.startswith("run_group.")}
-
 MODELS: dict[str, type[BaseModel]] = {
     "Service": About,
     "Health": Health,
@@ -120,7 +117,7 @@ def test_every_error_code_is_in_the_document() -> None:
 
 def test_every_event_type_of_a_stream_is_in_the_document() -> None:
     listed = contract().document["components"]["schemas"]["Event"]["properties"]["type"]["enum"]
-    assert set(listed) == set(EventType) - _GROUP_TYPES
+    assert set(listed) == set(EventType)
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))

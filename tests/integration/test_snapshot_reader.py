@@ -11,6 +11,8 @@ from typing import Any
 import asyncpg
 import pytest
 
+from gateway.stream.organization_cursor import Mark, Position
+from gateway.stream.snapshot import Snapshot
 from gateway.stream.snapshot_reader import Page, SnapshotReader
 from tests.integration.streams import Writer, reader_connection, writer
 from tests.postgres import TestDatabase
@@ -44,6 +46,7 @@ async def ours(database: TestDatabase) -> AsyncGenerator[Writer]:
 
 async def started(connection: asyncpg.Connection, page_size: int = PAGE) -> SnapshotReader:
     reader = SnapshotReader(page_size)
+    await reader.connect(connection)
     assert (await reader.read(connection)).is_start
     return reader
 
@@ -52,12 +55,16 @@ def told(page: Page) -> list[tuple[str, int]]:
     return [(row["subject_id"], row["seq"]) for row in page.rows]
 
 
+def seen_up_to(position: Position, xid: int, newest_id: int) -> Position:
+    return position.advanced_to(Mark(Snapshot(xid, xid), newest_id=newest_id, next_xid=xid))
+
+
 async def read_all(reader: SnapshotReader, connection: asyncpg.Connection) -> list[Any]:
     rows: list[Any] = []
     while True:
         page = await reader.read(connection)
         rows += page.rows
-        if page.cursor is not None:
+        if page.span.is_complete:
             return rows
 
 
@@ -136,7 +143,7 @@ async def test_large_difference_comes_in_pages_of_one_fixed_pair(
         await ours.submit("new")  # so does this one, whose id is the highest
         pages += [await reader.read(connection) for _ in range(2)]
     assert [len(page.rows) for page in pages] == [10, 10, 5]
-    assert [page.cursor is None for page in pages] == [True, True, False]
+    assert [page.span.is_complete for page in pages] == [False, False, True]
     assert [subject for page in pages for subject, _ in told(page)] == [f"task-{number:02}" for number in range(25)]
     assert told(await reader.read(connection)) == [("late", 1), ("new", 1)]
 
@@ -168,10 +175,9 @@ async def test_transaction_id_handed_out_again_after_a_crash_hides_no_event(
     reader = await started(connection)
     await ours.submit("before")
     page = await reader.read(connection)
-    assert page.cursor is not None
-    xmax = int(page.cursor.split(":")[1])
+    xmax = page.span.after.seen.snapshot.xmax
     # As if the 50 next transactions had been seen to end, and then were forgotten by a crash of the server.
-    reader._position = type(reader._position)(f"{xmax + 50}:{xmax + 50}:", page.rows[-1]["id"])  # type: ignore[call-arg]
+    reader._position = seen_up_to(page.span.after, xmax + 50, page.rows[-1]["id"])
     await ours.submit("after")
     for _ in range(60):
         await ours.connection.execute("SELECT pg_current_xact_id()")
@@ -181,11 +187,25 @@ async def test_transaction_id_handed_out_again_after_a_crash_hides_no_event(
 
 async def test_cursor_of_another_history_makes_reading_begin_anew(connection: asyncpg.Connection, ours: Writer) -> None:
     reader = await started(connection)
-    reader._position = type(reader._position)("9000000000:9000000000:", 0)  # type: ignore[call-arg]
+    assert reader._position is not None
+    reader._position = seen_up_to(reader._position, 9_000_000_000, 0)
     page = await reader.read(connection)
     assert page.is_start
     await ours.submit("task")
     assert told(await reader.read(connection)) == [("task", 1)]
+
+
+async def test_another_epoch_makes_reading_begin_anew(
+    database: TestDatabase, connection: asyncpg.Connection, ours: Writer
+) -> None:
+    reader = await started(connection)
+    await ours.connection.execute("UPDATE event_log SET epoch = gen_random_uuid()")
+    await ours.submit("before")
+    async with reader_connection(database) as another:
+        await reader.connect(another)
+        assert (await reader.read(another)).is_start
+        await ours.submit("after")
+        assert told(await reader.read(another)) == [("after", 1)]
 
 
 async def test_forty_writers_lose_nothing_repeat_nothing_and_invert_nothing(

@@ -29,7 +29,7 @@ from gateway.stream.server import PortUnavailable, Server, listen
 from gateway.stream.settings import StreamSettings
 from gateway.stream.sse import EventStream
 from gateway.stream.tail import Tail
-from tests.integration.streams import PATIENCE, Writer, eventually, gateway_engine, represent, writer
+from tests.integration.streams import PATIENCE, Writer, eventually, gateway_engine, publish, represent, writer
 from tests.postgres import TestDatabase
 from workerapp.contract.caller import Caller
 from workerapp.db.address import DatabaseAddress
@@ -280,7 +280,7 @@ async def test_client_that_lags_is_told_so_when_it_reads_again(
             assert ids([await anext(blocks), await anext(blocks)]) == [1]
             events = [event for _ in range(6) for event in await _one_more(site, task)]
             for event in events:  # at once, so the stream has no chance to send them
-                await site.hub.publish([event])
+                await publish(site.hub, [event])
             rest = [block async for block in blocks]
     assert rest[-1].startswith('event: lagged\ndata: {"cursor":"')
 

@@ -11,11 +11,16 @@ import pytest
 
 from gateway.stream.burst import subject_burst
 from gateway.stream.envelope import EncodedEvent, encode, encode_snapshot
-from gateway.stream.hub import End, Hub, Subscription
+from gateway.stream.hub import End, Hub, Room, Subscription
+from gateway.stream.organization_cursor import Mark, Position
 from gateway.stream.settings import StreamSettings
+from gateway.stream.snapshot import Snapshot
+from gateway.stream.span import Span
 from workerapp.contract.events import Event
 
 OURS, THEIRS = uuid4(), uuid4()
+START = Position(b"12345678", Mark(Snapshot(10, 10), newest_id=0, next_xid=10))
+SPAN = Span(START, START.advanced_to(Mark(Snapshot(20, 20), newest_id=9, next_xid=20)))
 
 
 def event(seq: int = 1, *, organization_id: UUID = OURS, subject: str = "task-1", text: str = "") -> EncodedEvent:
@@ -40,7 +45,7 @@ def numbers(subscription: Subscription) -> list[int]:
 async def test_subscriber_gets_the_events_of_its_subject_in_order() -> None:
     hub = Hub()
     with hub.subscribe(organization_id=OURS, subject_id="task-1") as subscription:
-        await hub.publish([event(1), event(1, subject="task-2"), event(2)])
+        await hub.publish([event(1), event(1, subject="task-2"), event(2)], SPAN)
         assert numbers(subscription) == [1, 2]
 
 
@@ -49,16 +54,16 @@ async def test_another_organizations_subscription_to_the_same_subject_sees_nothi
     ours = hub.subscribe(organization_id=OURS, subject_id="task-1")
     theirs = hub.subscribe(organization_id=THEIRS, subject_id="task-1")
     all_theirs = hub.subscribe(organization_id=THEIRS)
-    await hub.publish([event(1)])
+    await hub.publish([event(1)], SPAN)
     assert (numbers(ours), numbers(theirs), numbers(all_theirs)) == ([1], [], [])
 
 
 async def test_organization_gets_the_events_of_all_its_subjects_and_of_nobody_else() -> None:
     hub = Hub()
     subscription = hub.subscribe(organization_id=OURS)
-    await hub.publish([event(1), event(2, subject="task-2"), event(3, organization_id=THEIRS)], cursor="1:2:")
+    await hub.publish([event(1), event(2, subject="task-2"), event(3, organization_id=THEIRS)], SPAN)
     assert numbers(subscription) == [1, 2]
-    assert hub.cursor == "1:2:"
+    assert hub.position == SPAN.after
 
 
 async def test_slow_subscriber_lags_and_ends_while_others_go_on() -> None:
@@ -67,7 +72,7 @@ async def test_slow_subscriber_lags_and_ends_while_others_go_on() -> None:
     quick = hub.subscribe(organization_id=OURS, subject_id="task-1")
     seen = []
     for seq in range(1, 6):
-        await hub.publish([event(seq)])
+        await hub.publish([event(seq)], SPAN)
         seen += numbers(quick)
     assert seen == [1, 2, 3, 4, 5]
     assert quick.end is None
@@ -78,30 +83,30 @@ async def test_slow_subscriber_lags_and_ends_while_others_go_on() -> None:
 async def test_queue_is_bounded_in_bytes_too_but_takes_one_event_of_any_size() -> None:
     hub = Hub(StreamSettings(queue_bytes=1000))
     subscription = hub.subscribe(organization_id=OURS, subject_id="task-1")
-    await hub.publish([event(1, text="x" * 5000)])
+    await hub.publish([event(1, text="x" * 5000)], SPAN)
     assert subscription.end is None
-    await hub.publish([event(2)])
+    await hub.publish([event(2)], SPAN)
     assert subscription.end is End.LAGGED
 
 
 async def test_subscription_that_reads_the_table_instead_lags_no_longer() -> None:
     hub = Hub(StreamSettings(queue_events=1))
     subscription = hub.subscribe(organization_id=OURS, subject_id="task-1")
-    await hub.publish([event(1), event(2)])
+    await hub.publish([event(1), event(2)], SPAN)
     subscription.discard()
-    await hub.publish([event(3)])
+    await hub.publish([event(3)], SPAN)
     assert subscription.end is None
     subscription.discard()
-    await hub.publish([event(4)])
+    await hub.publish([event(4)], SPAN)
     assert (numbers(subscription), subscription.end) == ([4], None)
 
 
 async def test_draining_delivers_what_is_queued_and_nothing_more() -> None:
     hub = Hub()
     subscription = hub.subscribe(organization_id=OURS, subject_id="task-1")
-    await hub.publish([event(1)])
+    await hub.publish([event(1)], SPAN)
     hub.drain()
-    await hub.publish([event(2)])
+    await hub.publish([event(2)], SPAN)
     assert (numbers(subscription), subscription.end) == ([1], End.DRAINING)
 
 
@@ -109,6 +114,17 @@ def test_who_subscribes_while_draining_is_told_at_once() -> None:
     hub = Hub()
     hub.drain()
     assert hub.subscribe(organization_id=OURS, subject_id="task-1").end is End.DRAINING
+
+
+async def test_organizations_have_room_of_their_own_and_the_process_has_its_limit() -> None:
+    hub = Hub(StreamSettings(max_streams_per_organization=2, max_streams=3))
+    ours = [hub.subscribe(organization_id=OURS, subject_id=f"task-{number}") for number in range(2)]
+    assert (hub.room_for(OURS), hub.room_for(THEIRS)) == (Room.ORGANIZATION_FULL, Room.FREE)
+    hub.subscribe(organization_id=THEIRS)
+    assert hub.room_for(uuid4()) is Room.FULL
+    ours[0].close()
+    ours[0].close()
+    assert (hub.room_for(OURS), hub.room_for(uuid4()), len(hub)) == (Room.FREE, Room.FREE, 2)
 
 
 def test_hub_forgets_a_closed_subscription() -> None:

@@ -98,16 +98,16 @@ GRANT SELECT, INSERT, UPDATE ON
 
 GRANT EXECUTE ON FUNCTION
     uuid7(), current_organization(), is_final_state(text), short_text(text, integer), task_error_message(jsonb),
-    task_event_type(text), task_event_data(task), test_run_event_data(test_run),
+    task_event_type(text), task_event_data(task), test_run_event_data(test_run), run_group_event_data(run_group),
     number_task_change(), number_test_run_change(), number_run_group_change(),
     settle_run(uuid), record_results(uuid, jsonb), settle_reason(text, bigint, bigint), finish_task_of_run(test_run),
     serving_role(), broker_publish(text, jsonb)
     TO gateway_rw, worker_rw;
 GRANT EXECUTE ON FUNCTION
     find_api_key(bytea), find_api_key_by_id(uuid), touch_api_key(uuid), stream_token_keys(),
-    event_log_state(), late_events(xid8[], xid8, xid8)
+    late_events(xid8[], xid8, xid8)
     TO gateway_rw;
-GRANT EXECUTE ON FUNCTION next_xid(pg_snapshot) TO gateway_rw, event_reader;
+GRANT EXECUTE ON FUNCTION next_xid(pg_snapshot), event_log_state() TO gateway_rw, event_reader;
 GRANT EXECUTE ON FUNCTION
     record_task_state(text, uuid, text, jsonb, jsonb, jsonb, text, text, text, integer, text, text, text, text, jsonb,
                       boolean),

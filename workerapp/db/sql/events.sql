@@ -195,15 +195,19 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE OR REPLACE FUNCTION run_group_event_data(g run_group) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT jsonb_strip_nulls(jsonb_build_object(
+        'run_group_id', g.id, 'task_id', g.task_id, 'status', g.status, 'total', g.planned, 'finished', g.finished))
+$$;
+
 CREATE OR REPLACE FUNCTION write_run_group_event() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
 BEGIN
     INSERT INTO task_event (organization_id, subject_id, seq, type, data)
     VALUES (NEW.organization_id, NEW.id::text, NEW.seq,
             'run_group.' || CASE NEW.status WHEN 'running' THEN 'progress' ELSE NEW.status END,
-            jsonb_strip_nulls(jsonb_build_object(
-                'run_group_id', NEW.id, 'task_id', NEW.task_id, 'status', NEW.status,
-                'total', NEW.planned, 'finished', NEW.finished)));
+            run_group_event_data(NEW));
     RETURN NULL;
 END $$;
 

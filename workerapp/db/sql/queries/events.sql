@@ -1,3 +1,7 @@
+-- name: read_epoch
+-- Which history of the database this is.
+SELECT epoch FROM event_log_state()
+
 -- name: start_tail
 -- Where a tail that knows nothing begins: all that is visible now counts as told.
 SELECT pg_current_snapshot()::text AS cursor, next_xid(pg_current_snapshot()), coalesce(max(id), 0) AS newest_id
@@ -10,7 +14,8 @@ FROM task_event
 -- server, which may hand out again a transaction id that was seen as ended: ids of events ($2, the newest told) it never
 -- hands out again.
 WITH reading AS MATERIALIZED (SELECT pg_current_snapshot() AS current, $1::text::pg_snapshot AS seen)
-SELECT reading.current::text AS cursor, next_xid(reading.current), news.*
+SELECT reading.current::text AS cursor, next_xid(reading.current),
+       (SELECT coalesce(max(id), 0) FROM task_event) AS newest_id, news.*
 FROM reading LEFT JOIN LATERAL (
     SELECT id, xid::text::bigint AS xid, organization_id, subject_id, seq, type, at, data::text AS data FROM task_event
     WHERE xid >= pg_snapshot_xmax(reading.seen) AND pg_visible_in_snapshot(xid, reading.current)
@@ -65,3 +70,8 @@ UNION ALL
    AND id <= :target_id AND pg_visible_in_snapshot(xid, CAST(:target AS text)::pg_snapshot)
  ORDER BY id LIMIT :most)
 ORDER BY id LIMIT :most
+
+-- name: count_open_runs
+-- What an organization's stream tells first; few runs are open at a time, and there is an index of them.
+SELECT status, count(*) AS runs FROM test_run
+WHERE organization_id = :organization_id AND finished_at IS NULL GROUP BY status ORDER BY status
