@@ -1,0 +1,221 @@
+"""An organization's stream has every event that passes its filter once, wherever it starts and however it is broken."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections import defaultdict
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.stream.batch import Message, Notice
+from gateway.stream.event_filter import EVERYTHING, EventFilter
+from gateway.stream.event_log import After, EventLog, Start
+from gateway.stream.feed import follow
+from gateway.stream.follow_organization import OrganizationFeed
+from gateway.stream.hub import Hub
+from gateway.stream.organization_cursor import decode_position
+from gateway.stream.settings import StreamSettings
+from gateway.stream.tail import Tail
+from tests.integration.streams import PATIENCE, Writer, eventually, gateway_engine, writer
+from tests.postgres import TestDatabase
+from workerapp.contract.caller import Caller
+from workerapp.db.address import DatabaseAddress
+
+SETTINGS = StreamSettings(keep_alive=0.2)
+
+
+@pytest.fixture
+async def ours(database: TestDatabase) -> AsyncGenerator[Writer]:
+    async with writer(database) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def engine(database: TestDatabase) -> AsyncGenerator[AsyncEngine]:
+    async with gateway_engine(database) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def hub(database: TestDatabase) -> AsyncGenerator[Hub]:
+    hub = Hub(SETTINGS)
+    tail = Tail(DatabaseAddress.parse(database.url), hub, SETTINGS)
+    await tail.start()
+    yield hub
+    await tail.stop()
+
+
+@dataclass
+class Client:
+    """Reads streams of one organization, and remembers its cursor from one to the next."""
+
+    hub: Hub
+    engine: AsyncEngine
+    ours: Writer
+    after: After = Start.NOW
+    only: EventFilter = EVERYTHING
+    settings: StreamSettings = SETTINGS
+    told: list[tuple[str, int]] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    snapshots: list[dict[str, Any]] = field(default_factory=list)
+    is_open: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def read(self, most: int | None = None) -> None:
+        """To the end of the stream, or until so many events were told; what comes with the last one is dropped."""
+        feed = OrganizationFeed(
+            hub=self.hub,
+            log=EventLog(self.engine),
+            caller=Caller(organization_id=self.ours.organization_id),
+            after=self.after,
+            only=self.only,
+            settings=self.settings,
+        )
+        until = None if most is None else len(self.told) + most
+        with feed.subscribe() as subscription:
+            async for batch in follow(feed, subscription, SETTINGS.keep_alive):
+                for item in batch.items:
+                    self._take(item)
+                    if len(self.told) == until:
+                        return
+
+    def _take(self, item: Message | Notice) -> None:
+        if isinstance(item, Notice):
+            self.notices.append(item.kind.value)
+            return
+        self.after = decode_position(item.cursor)
+        self.is_open.set()
+        event = json.loads(item.body)
+        if event["type"] == "snapshot":
+            self.snapshots.append(event)
+        else:
+            self.told.append((event["subject"], event["seq"]))
+
+
+async def test_stream_without_a_cursor_begins_with_a_snapshot_and_goes_on_live(
+    hub: Hub, engine: AsyncEngine, ours: Writer
+) -> None:
+    await ours.submit("before")
+    client = Client(hub, engine, ours)
+    reading = asyncio.create_task(client.read(most=2))
+    await client.is_open.wait()
+    await ours.submit("after")
+    await ours.enter("after", "STARTED")
+    await asyncio.wait_for(reading, PATIENCE)
+    assert client.told == [("after", 1), ("after", 2)]
+    (snapshot,) = client.snapshots
+    assert (snapshot["subject"], snapshot["seq"]) == (str(ours.organization_id), 0)
+    assert snapshot["data"] == {"open_test_runs": {}}
+
+
+async def test_every_event_has_a_cursor_of_its_own_in_the_log_and_live(
+    hub: Hub, engine: AsyncEngine, ours: Writer
+) -> None:
+    """A connection may break behind any event, also in the middle of what was written at once."""
+    async with ours.connection.transaction():
+        for number in range(10):
+            await ours.submit(f"task-{number}")
+    client = Client(hub, engine, ours, after=Start.EARLIEST)
+    for _ in range(10):
+        await asyncio.wait_for(client.read(most=1), PATIENCE)
+    assert [subject for subject, _ in client.told] == [f"task-{number}" for number in range(10)]
+    live = asyncio.create_task(client.read(most=1))
+    await eventually(lambda: len(hub) == 1)
+    async with ours.connection.transaction():
+        for number in range(10, 15):
+            await ours.submit(f"task-{number}")
+    await asyncio.wait_for(live, PATIENCE)
+    for _ in range(4):
+        await asyncio.wait_for(client.read(most=1), PATIENCE)
+    assert [subject for subject, _ in client.told] == [f"task-{number}" for number in range(15)]
+
+
+async def test_filtered_stream_moves_its_cursor_past_what_it_leaves_out(
+    hub: Hub, engine: AsyncEngine, ours: Writer
+) -> None:
+    only = EventFilter(types=frozenset({"task.succeeded"}))
+    small = replace(SETTINGS, replay_page=5, replay_scan=5)
+    for number in range(30):
+        await ours.submit(f"task-{number}")
+    await ours.enter("task-7", "SUCCESS")
+    client = Client(hub, engine, ours, after=Start.EARLIEST, only=only, settings=small)
+    await asyncio.wait_for(client.read(most=1), PATIENCE)
+    reading = asyncio.create_task(client.read(most=1))
+    await eventually(lambda: len(hub) == 1)
+    await ours.enter("task-8", "STARTED")
+    await ours.enter("task-8", "SUCCESS")
+    await asyncio.wait_for(reading, PATIENCE)
+    assert client.told == [("task-7", 2), ("task-8", 3)]
+
+
+async def test_cursor_of_what_was_pruned_is_answered_with_reset_and_a_snapshot(
+    hub: Hub, engine: AsyncEngine, ours: Writer
+) -> None:
+    client = Client(hub, engine, ours, after=Start.EARLIEST)
+    await ours.submit("first")
+    await asyncio.wait_for(client.read(most=1), PATIENCE)
+    await ours.submit("second")
+    await ours.connection.execute("UPDATE event_log SET epoch = gen_random_uuid()")
+    client.is_open.clear()
+    reading = asyncio.create_task(client.read(most=1))
+    await client.is_open.wait()
+    await ours.submit("third")
+    await asyncio.wait_for(reading, PATIENCE)
+    assert (client.notices, len(client.snapshots)) == (["reset"], 1)
+    assert client.told == [("first", 1), ("third", 1)]
+
+
+async def test_reader_that_does_not_keep_up_resumes_where_it_was(hub: Hub, engine: AsyncEngine, ours: Writer) -> None:
+    hub._settings = replace(SETTINGS, queue_events=3)
+    client = Client(hub, engine, ours)
+    feed_open = asyncio.create_task(client.read(most=20))
+    await client.is_open.wait()
+    async with ours.connection.transaction():
+        for number in range(10):
+            await ours.submit(f"task-{number}")
+    async with ours.connection.transaction():
+        for number in range(10, 20):
+            await ours.submit(f"task-{number}")
+    while not feed_open.done() or len(client.told) < 20:
+        await asyncio.wait_for(feed_open, PATIENCE)
+        if len(client.told) < 20:
+            feed_open = asyncio.create_task(client.read(most=20 - len(client.told)))
+    assert [subject for subject, _ in client.told] == [f"task-{number}" for number in range(20)]
+
+
+async def test_writers_resumes_and_open_transactions_lose_nothing_and_repeat_nothing(
+    database: TestDatabase, engine: AsyncEngine, hub: Hub, ours: Writer
+) -> None:
+    """Clients come and go while 12 writers commit in their own time, some of them late."""
+    chance = random.Random(7)
+    tasks = [await ours.submit() for _ in range(12)]
+    clients = [
+        Client(hub, engine, ours, after=Start.EARLIEST, settings=replace(SETTINGS, replay_page=page))
+        for page in (1, 7, 200)
+    ]
+    total = 12 * 31
+
+    async def write(task: str) -> None:
+        async with writer(database, ours.organization_id, autocommit=False) as one:
+            for number in range(30):
+                await one.progress(task, number)
+                if chance.random() < 0.3:
+                    await asyncio.sleep(chance.random() / 50)
+                await one.connection.commit()
+
+    async def read(client: Client) -> None:
+        while len(client.told) < total:
+            await client.read(most=min(chance.randint(1, 40), total - len(client.told)))
+
+    async with asyncio.timeout(3 * PATIENCE):
+        await asyncio.gather(*map(write, tasks), *map(read, clients))
+    for client in clients:
+        by_task = defaultdict(list)
+        for subject, seq in client.told:
+            by_task[subject].append(seq)
+        assert dict(by_task) == {task: list(range(1, 32)) for task in tasks}
