@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import resource
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -37,7 +39,11 @@ OTHER_FILES = 200
 
 def main() -> None:
     options = _options()
-    console = Console(width=150, stderr=options.json)
+    # Asked to stop, it ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("tests").setLevel(logging.INFO)
+    console = Console(width=170, stderr=options.json)
     rows = []
     try:
         with _folder() as folder, _database() as database:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -12,6 +13,8 @@ from tests.bench.streams.process import Usage, resident_bytes
 from tests.bench.streams.report import Row
 from tests.bench.streams.subjects import Subject
 from tests.bench.streams.window import Case, Window, measure
+
+logger = logging.getLogger(__name__)
 
 #: Fewer clients do not show in a server's memory.
 ENOUGH_TO_WEIGH = 100
@@ -75,16 +78,18 @@ def assembled(servers: Mapping[str, Open], program: Path, clients: int) -> Itera
             found[name] = Contestant(stack.enter_context(server()), program, clients)
             stack.callback(found[name].close)
             found[name].connect()
+            logger.info("%s has its %d clients", name, clients)
         yield found
 
 
 def compete(contestants: Mapping[str, Contestant], cases: Sequence[Case], rounds: int) -> list[Row]:
     """Measure every case of every server, once a round."""
     windows: dict[tuple[Case, str], list[Window]] = {(case, name): [] for case in cases for name in contestants}
-    for _ in range(rounds):
+    for number in range(rounds):
         for case in cases:
             for name, contestant in contestants.items():
                 windows[case, name].append(contestant.measure(case))
+                logger.info("round %d: %s, %s", number + 1, case, name)
     return [
         Row(
             case=case,

@@ -6,6 +6,7 @@ import http.client
 import os
 import shutil
 import socket
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -98,7 +99,7 @@ class Nchan(Process):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         for _ in paced(moments):
             self._seq += 1
-            connection.request("POST", "/publish", payload.event(self._seq))
+            connection.request("POST", "/publish", payload.event(self._seq, time.time()))
             answer = connection.getresponse()
             assert answer.status in (200, 201, 202), answer.status
             answer.read()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -61,6 +62,6 @@ class OurGateway(Gateway):
     def publish(self, moments: Sequence[float]) -> None:
         for _ in paced(moments):
             task = self._tasks[self._next % len(self._tasks)]
-            self._writer.execute(UPDATE, (json.dumps(payload.progress()), task))
+            self._writer.execute(UPDATE, (json.dumps(payload.progress(time.time())), task))
             self._hints.news(EVENT_CHANNEL)
             self._next += 1

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import time
 from uuid import uuid4
 
 SUBJECT, ORGANIZATION = str(uuid4()), str(uuid4())
 
 
-def progress() -> dict[str, int]:
+def progress(published: float) -> dict[str, int]:
     """What the publisher puts into an event: the moment of its publication, in microseconds since the epoch."""
-    return {"published": time.time_ns() // 1000}
+    return {"published": round(published * 1e6)}
 
 
-def event(seq: int) -> bytes:
-    """An envelope like the gateway's, published now."""
-    data = {"task_id": SUBJECT, "name": "echo", "status": "PENDING", "retries": 0, "progress": progress()}
+def event(seq: int, published: float) -> bytes:
+    """An envelope like the gateway's."""
+    data = {"task_id": SUBJECT, "name": "echo", "status": "PENDING", "retries": 0, "progress": progress(published)}
     envelope = {
         "id": seq,
         "type": "task.progress",

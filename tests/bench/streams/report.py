@@ -32,14 +32,14 @@ class Row:
         return float(statistics.median(getattr(window, quantity) for window in self.windows))
 
     @property
-    def lost(self) -> int:
+    def missing(self) -> int:
         return sum(window.expected - window.deliveries for window in self.windows)
 
     def as_json(self, rows: Mapping[str, Row]) -> dict[str, Any]:
         medians = {field.name: self.median(field.name) for field in fields(Window)}
         ratios = {f"cpu_to_{name}": _ratio(self, rows.get(name)) for name in BASELINES}
         about = {"subject": self.subject, "memory_per_client": self.memory, "cpu_to_connect": self.connect_cpu}
-        return asdict(self.case) | about | {"lost": self.lost, "rounds": len(self.windows)} | medians | ratios
+        return asdict(self.case) | about | {"missing": self.missing, "rounds": len(self.windows)} | medians | ratios
 
 
 def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -51,9 +51,11 @@ def show(rows: Sequence[Row], console: Console) -> None:
     """Print a table for each case."""
     for case, peers in _by_case(rows).items():
         rounds = max(len(row.windows) for row in peers.values())
-        table = Table(title=f"{case} (medians of {rounds} windows)", title_justify="left", box=SIMPLE_HEAD)
+        table = Table(
+            title=f"{case} (medians of {rounds} windows)", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
+        )
         for column in COLUMNS:
-            table.add_column(column, justify="left" if column == "server" else "right")
+            table.add_column(column, justify="left" if column == "server" else "right", no_wrap=True)
         for row in peers.values():
             table.add_row(*_cells(row, peers))
         console.print(table)
@@ -62,6 +64,7 @@ def show(rows: Sequence[Row], console: Console) -> None:
 COLUMNS = (
     "server",
     "CPU µs/\ndelivery",
+    "CPU µs/\nread",
     "to\nbare",
     "to\nnchan",
     "p50\nms",
@@ -72,7 +75,7 @@ COLUMNS = (
     "bytes/\ndelivery",
     "reads/\ndelivery",
     "writes/\ndelivery",
-    "lost",
+    "missing",
     "closed",
     "CPU ms/\nconnect",
     "load\nCPU %",
@@ -84,13 +87,14 @@ def _cells(row: Row, peers: Mapping[str, Row]) -> list[str]:
     return [
         row.subject,
         f"{row.median('cpu') * 1e6:.1f}",
+        f"{row.median('cpu_per_read') * 1e6:.1f}",
         *("" if ratio is None else f"{ratio:.2f}" for ratio in ratios),
         *(f"{row.median(quantity) * 1000:.1f}" for quantity in ("p50", "p99", "longest")),
         f"{row.median('deliveries_per_second'):,.0f}",
         "" if row.memory is None else f"{row.memory / 1000:.1f}",
         f"{row.median('bytes_per_delivery'):.0f}",
         *(f"{row.median(quantity):.2f}" for quantity in ("reads_per_delivery", "writes_per_delivery")),
-        f"{row.lost:,}",
+        f"{row.missing:,}",
         f"{row.median('closed'):,.0f}",
         f"{row.connect_cpu * 1000:.2f}",
         f"{row.median('load_cpu') * 100:.0f}",

@@ -43,6 +43,8 @@ class Window:
     deliveries: int
     #: Server processor time for each delivery.
     cpu: float
+    #: The same for each piece that a client read: several events that come together are cheaper.
+    cpu_per_read: float
     p50: float
     p99: float
     longest: float
@@ -71,6 +73,7 @@ def measure(subject: Subject, crowd: Crowd, case: Case) -> Window:
         expected=expected,
         deliveries=received.deliveries,
         cpu=(after.cpu_seconds - before.cpu_seconds) / count,
+        cpu_per_read=(after.cpu_seconds - before.cpu_seconds) / max(received.reads, 1),
         p50=received.p50,
         p99=received.p99,
         longest=received.longest,
