@@ -13,7 +13,6 @@ from tests.bench.streams.servers import KINDS
 from tests.stack.process import Process
 from tests.stack.services import free_port
 
-
 #: So late a publisher gives up.
 LATEST_SECONDS = 5
 
