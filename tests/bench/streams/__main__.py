@@ -22,7 +22,7 @@ from rich.console import Console
 
 from tests.bench.streams import nchan
 from tests.bench.streams.contest import Open, assembled, compete
-from tests.bench.streams.load import NoCompiler, compile_load
+from tests.bench.streams.load import LoadFailed, compile_load
 from tests.bench.streams.ours import OurGateway
 from tests.bench.streams.report import as_json, show
 from tests.bench.streams.servers import KINDS
@@ -54,7 +54,7 @@ def main() -> None:
                     measured = compete(contestants, cases, options.rounds)
                 show(measured, console)
                 rows += measured
-    except NoCompiler as error:
+    except LoadFailed as error:
         sys.exit(str(error))
     if options.json:
         print(json.dumps(as_json(rows), indent=2))
@@ -74,12 +74,11 @@ def _cases(options: argparse.Namespace) -> dict[int, list[Case]]:
 
 
 def _names(options: argparse.Namespace, console: Console) -> Sequence[str]:
-    if options.only:
-        return list(options.only)
-    if nchan.module() is None:
-        console.print("nginx with nchan is not installed and left out (on Debian: nginx-light libnginx-mod-nchan)")
-        return [name for name in BY_DEFAULT if name != "nchan"]
-    return BY_DEFAULT
+    names = options.only or BY_DEFAULT
+    if nchan.module() is None and "nchan" in names:
+        console.print("nchan is left out: it is not installed (on Debian: apt install nginx-light libnginx-mod-nchan).")
+        return [name for name in names if name != "nchan"]
+    return list(names)
 
 
 def _servers(names: Sequence[str], database: TestDatabase, folder: Path, clients: int) -> dict[str, Open]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
-from tests.bench.streams.load import Crowd
+from tests.bench.streams.load import Crowd, LoadFailed
 from tests.bench.streams.process import Usage, resident_bytes
 from tests.bench.streams.report import Row
 from tests.bench.streams.subjects import Subject
@@ -66,7 +66,7 @@ class Contestant:
         first = Case(clients=clients, rate=len(paths), seconds=1)
         seen = measure(subject, crowd, first)
         if seen.deliveries < seen.expected:
-            raise RuntimeError(f"{seen.deliveries} of {seen.expected} deliveries came when nothing else was happening")
+            raise LoadFailed(f"Only {seen.deliveries} of the first {seen.expected} deliveries of {subject.name} came.")
 
 
 @contextmanager

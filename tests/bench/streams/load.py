@@ -15,8 +15,8 @@ SOURCE = Path(__file__).with_name("load.c")
 DRAIN_SECONDS = 10
 
 
-class NoCompiler(Exception):
-    """The load generator cannot be built here."""
+class LoadFailed(Exception):
+    """Nothing can be measured; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +41,11 @@ def compile_load(folder: Path) -> Path:
     """Build the load generator.
 
     Raises:
-        NoCompiler: there is no C compiler.
+        LoadFailed: there is no C compiler.
     """
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
-        raise NoCompiler(
+        raise LoadFailed(
             "The load generator is written in C: install a C compiler (on Debian and Ubuntu: apt install gcc)."
         )
     program = folder / "load"
@@ -100,5 +100,5 @@ class Crowd:
         assert self._child.stdout is not None
         line = self._child.stdout.readline()
         if not line:
-            raise RuntimeError("The load generator has ended; what it said is above.")
+            raise LoadFailed("The load generator has ended; what it said is above.")
         return dict(json.loads(line))

@@ -20,6 +20,7 @@ LATEST_SECONDS = 5
 class Subject(Protocol):
     """One server, running inside its `with` block."""
 
+    name: str
     port: int
     #: A request header of every client.
     header: str
