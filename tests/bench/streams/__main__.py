@@ -43,7 +43,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("tests").setLevel(logging.INFO)
-    console = Console(width=170, stderr=options.json)
+    console = Console(width=180, stderr=options.json)
     rows = []
     try:
         with _folder() as folder, _database() as database:

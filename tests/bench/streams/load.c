@@ -4,7 +4,8 @@
 //
 // The file holds one request path a line; the clients take them in turn. Once all have their answer, one line of JSON
 // says so. Then each line "EXPECTED MILLISECONDS" on standard input measures a window: it is over when so many
-// deliveries have come, when nothing came for a while, or when the time is up, and is answered by one line of JSON.
+// deliveries have come, or some time after the publisher's milliseconds: sooner when nothing comes any more. It is
+// answered by one line of JSON.
 // A delivery is a `data:` line with `"published":` and microseconds since the epoch in it, not from before the window.
 
 #define _GNU_SOURCE
@@ -31,7 +32,8 @@ enum {
     OPENING_AT_ONCE = 128,      // below any server's backlog
     CLIENTS_PER_ADDRESS = 16000, // a source address has some 28,000 ports
     LATENCIES = 1 << 23,        // a counter for each microsecond; what takes longer is in the last
-    QUIET_MS = 3000,
+    QUIET_SECONDS = 5,
+    LONGEST_DRAIN_SECONDS = 10,
     CONNECT_SECONDS = 240,
     STDIN = UINT32_MAX
 };
@@ -45,7 +47,7 @@ struct client {
 
 struct window {
     bool open;
-    uint64_t since, until, last, expected, deliveries, bytes, reads, longest;
+    uint64_t since, published, last, expected, deliveries, bytes, reads, longest;
     double cpu;
 };
 
@@ -186,7 +188,7 @@ static void begin_window(void)
     memset(latencies, 0, sizeof latencies);
     window = (struct window){.open = true, .expected = expected, .cpu = cpu()};
     window.since = window.last = now();
-    window.until = window.since + milliseconds * 1000;
+    window.published = window.since + milliseconds * 1000;
     puts("{\"begun\": true}");
 }
 
@@ -212,8 +214,9 @@ static void end_window(void)
 
 static bool is_over(void)
 {
-    uint64_t time = now();
-    return window.deliveries >= window.expected || time > window.until || time > window.last + QUIET_MS * 1000;
+    uint64_t time = now(), latest = window.last > window.published ? window.last : window.published;
+    return window.deliveries >= window.expected || time > latest + QUIET_SECONDS * 1000000
+        || time > window.published + LONGEST_DRAIN_SECONDS * 1000000;
 }
 
 static void turn(void)

@@ -22,10 +22,10 @@ CONFIG = """
 load_module {module};
 daemon off;
 worker_processes 1;
-worker_rlimit_nofile {files};
+worker_rlimit_nofile {connections};
 pid {folder}/nginx.pid;
 error_log stderr crit;
-events {{ worker_connections {files}; }}
+events {{ worker_connections {connections}; }}
 http {{
     access_log off;
     tcp_nodelay on;
@@ -72,7 +72,11 @@ class Nchan(Process):
         here.mkdir()
         user = "user root;" if os.geteuid() == 0 else ""
         config = here / "nginx.conf"
-        config.write_text(CONFIG.format(user=user, module=module(), files=files, folder=here, port=self.port))
+        # With a sixteenth of them left, nginx begins to close connections that have not sent their request yet.
+        connections = files + files // 10
+        config.write_text(
+            CONFIG.format(user=user, module=module(), connections=connections, folder=here, port=self.port)
+        )
         super().__init__("nginx", [], {})
         self._command = [str(_nginx()), "-p", str(here), "-c", str(config), "-e", "stderr"]
 
