@@ -68,8 +68,7 @@ def _cases(options: argparse.Namespace) -> dict[int, list[Case]]:
     plan = ((1, None), (1000, 20), (1000, 200), (10_000, 2))
     found: dict[int, list[Case]] = {}
     for clients, rate in plan:
-        seconds = options.seconds if rate else options.seconds * 2
-        found.setdefault(clients, []).append(Case(clients=clients, rate=rate, seconds=seconds))
+        found.setdefault(clients, []).append(Case(clients=clients, rate=rate, seconds=options.seconds))
     return found
 
 

@@ -10,7 +10,7 @@ from tests.bench.streams.process import Usage
 from tests.bench.streams.subjects import Subject
 
 #: Where no rate is given: pauses between single events, in seconds.
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.3, 1.0
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 0.8
 
 
 @dataclass(frozen=True, kw_only=True)
