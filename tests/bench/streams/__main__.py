@@ -62,9 +62,9 @@ def main() -> None:
 
 def _cases(options: argparse.Namespace) -> dict[int, list[Case]]:
     """What to measure, by the number of clients."""
-    if options.clients or options.rate:
-        clients = options.clients or 1000
-        return {clients: [Case(clients=clients, rate=options.rate or 20, seconds=options.seconds)]}
+    if options.clients or options.rate is not None:
+        clients, rate = options.clients or 1000, 20 if options.rate is None else options.rate
+        return {clients: [Case(clients=clients, rate=rate or None, seconds=options.seconds)]}
     plan = ((1, None), (1000, 20), (1000, 200), (10_000, 2))
     found: dict[int, list[Case]] = {}
     for clients, rate in plan:
@@ -127,7 +127,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print one JSON array; the tables go to standard error")
     parser.add_argument("--only", nargs="+", choices=NAMES, help=f"the servers (default: {' '.join(BY_DEFAULT)})")
     parser.add_argument("--clients", type=int, help="one case: how many clients (default: 1000)")
-    parser.add_argument("--rate", type=float, help="one case: events a second (default: 20)")
+    parser.add_argument("--rate", type=float, help="one case: events a second, 0: single ones (default: 20)")
     parser.add_argument("--rounds", type=int, default=3, help="how often each case is measured (default: 3)")
     parser.add_argument("--seconds", type=float, default=3, help="how long events are published each time (default: 3)")
     return parser.parse_args()
