@@ -102,6 +102,14 @@ def add_run(admin: psycopg.Connection, organization_id: UUID, configuration_id: 
     return run_id
 
 
+def add_run_group(admin: psycopg.Connection, organization_id: UUID, **columns: Any) -> UUID:
+    """A queued group of runs."""
+    act_for(admin, organization_id)
+    group_id = uuid4()
+    _insert(admin, "run_group", {"id": group_id, "organization_id": organization_id} | columns)
+    return group_id
+
+
 def plan(admin: psycopg.Connection, organization_id: UUID, tests: int, **columns: Any) -> PlannedRun:
     """A running run whose results are all pending."""
     questions = [{"input": f"question {number}"} for number in range(tests)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import httpx
@@ -11,8 +13,8 @@ import httpx
 from tests.contract import contract
 from tests.definitions import add_configuration
 from tests.postgres import TestDatabase
-from tests.records import connect
-from tests.rest import PATIENCE, Gateway, Tenant
+from tests.records import add_run_group, connect
+from tests.rest import PATIENCE, Gateway, Tenant, add_tenant, gateway
 
 STREAM = {"Accept": "text/event-stream"}
 
@@ -118,3 +120,67 @@ async def test_the_end_of_a_finished_subject_is_its_snapshot(
     response = await api.get(task["links"]["events"])
     assert response.text.count("data:") == 1
     assert '"snapshot"' in response.text
+
+
+async def test_group_of_runs_is_streamed_to_its_end(served: Gateway, tenant: Tenant, database: TestDatabase) -> None:
+    with connect(database.admin_url, organization_id=tenant.organization_id) as admin:
+        group_id = add_run_group(admin, tenant.organization_id, planned=2)
+        async with client_of(served, tenant) as client:
+            path = f"/v1/run-groups/{group_id}/events"
+            async with client.stream("GET", path, headers=STREAM) as response:
+                stream = Stream(response)
+                snapshot = await stream.next()
+                for column, value in (("status", "running"), ("finished", 1), ("status", "partial")):
+                    admin.execute(f"UPDATE run_group SET {column} = %s WHERE id = %s", (value, group_id))
+                types = await stream.rest()
+            admin.execute("UPDATE run_group SET finished_at = now() WHERE id = %s", (group_id,))
+            assert (await client.get(path, headers=STREAM | {"Last-Event-ID": "4"})).status_code == 204
+    assert snapshot is not None
+    assert snapshot["data"] == {"run_group_id": str(group_id), "status": "queued", "total": 2, "finished": 0}
+    assert types == ["run_group.progress", "run_group.progress", "run_group.partial"]
+
+
+async def test_organization_with_too_many_streams_gets_429_and_others_do_not(
+    database: TestDatabase, tenant: Tenant
+) -> None:
+    limit = {"stream": {"max_streams_per_organization": 1}}
+    async with (
+        gateway(database.url, **limit) as served,
+        client_of(served, tenant) as client,
+        stream_of(client) as first,
+        served.client(tenant) as api,
+    ):
+        lines = first.aiter_lines()
+        await _next_cursor(lines)
+        refused = await api.get("/v1/events", headers=STREAM)
+        assert (refused.status_code, refused.json()["code"]) == (429, "too_many_streams")
+        assert refused.headers["retry-after"] == "5"
+        task_id = (await api.post("/v1/tasks", json={"name": "echo"})).json()["task_id"]
+        assert (await api.get(f"/v1/tasks/{task_id}/events")).status_code == 429
+        async with client_of(served, add_tenant(database)) as stranger, stream_of(stranger) as theirs:
+            assert theirs.status_code == 200
+
+
+def stream_of(client: httpx.AsyncClient) -> AbstractAsyncContextManager[httpx.Response]:
+    return client.stream("GET", "/v1/events", headers=STREAM)
+
+
+async def test_organization_is_streamed_with_cursors_that_polling_knows(
+    served: Gateway, tenant: Tenant, api: httpx.AsyncClient
+) -> None:
+    async with client_of(served, tenant) as client, stream_of(client) as response:
+        lines = response.aiter_lines()
+        cursor = await _next_cursor(lines)
+        task_id = (await api.post("/v1/tasks", json={"name": "echo"})).json()["task_id"]
+        live = await _next_cursor(lines)
+    page = (await api.get("/v1/events", params={"after": cursor})).json()
+    assert [(event["subject"], event["seq"]) for event in page["items"]] == [(task_id, 1)]
+    assert (await api.get("/v1/events", params={"after": live})).json()["items"] == []
+
+
+async def _next_cursor(lines: AsyncIterator[str]) -> str:
+    async with asyncio.timeout(PATIENCE):
+        async for line in lines:
+            if line.startswith("id: "):
+                return line.removeprefix("id: ")
+    raise AssertionError("the stream has ended")
