@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
 from gateway.cli.failures import CommandFailed, ExitStatus
+from gateway.cli.interruption import ending_at_once
 
 #: What each subcommand does; its module is imported only when it is called, so that `--help` is quick.
 COMMANDS = {
@@ -39,19 +40,15 @@ class Command(Protocol):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit status."""
-    _print_any_text()
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if not given or given[0] not in COMMANDS:
-        _overview().parse_args(given or ["--help"])
-    command = cast("Command", importlib.import_module(f"gateway.cli.{given[0]}"))
-    parser = argparse.ArgumentParser(
-        prog=f"gateway {given[0]}",
-        description=command.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.add_arguments(parser)
     try:
-        return command.execute(parser.parse_args(given[1:]))
+        with ending_at_once():
+            _print_any_text()
+            if not given or given[0] not in COMMANDS:
+                _overview().parse_args(given or ["--help"])
+            command = cast("Command", importlib.import_module(f"gateway.cli.{given[0]}"))
+            options = _parser(given[0], command).parse_args(given[1:])
+        return command.execute(options)
     except CommandFailed as failure:
         print(f"gateway {given[0]}: {failure}", file=sys.stderr)
         return failure.status
@@ -61,6 +58,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has seen enough; the interpreter must not try to flush it again.
         sys.stdout = io.TextIOWrapper(io.BytesIO())
         return ExitStatus.FAILED
+
+
+def _parser(name: str, command: Command) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"gateway {name}",
+        description=command.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_arguments(parser)
+    return parser
 
 
 def _overview() -> argparse.ArgumentParser:

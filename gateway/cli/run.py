@@ -16,13 +16,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from rich.console import Console
 
 from gateway.cli.client import GatewayClient, Patience
-from gateway.cli.failures import ExitStatus, UsageInvalid
+from gateway.cli.failures import UsageInvalid
+from gateway.cli.interruption import Farewell, ending_at_once
 from gateway.cli.outcome import as_json, exit_status, print_problems, print_summary
 from gateway.cli.plain_text import say
 from gateway.cli.progress import display_on
 from gateway.cli.submission import SubmittedRun, submit
 from gateway.cli.suite import load_suite
-from gateway.cli.watching import RunState, follow
+from gateway.cli.watching import follow
 
 #: Where there is no terminal to measure, logs are wide.
 _LOG_WIDTH = 140
@@ -62,6 +63,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Submit, watch, tell."""
+    with ending_at_once() as farewell:
+        farewell.on_stderr = options.json
+        return _execute(options, farewell)
+
+
+def _execute(options: argparse.Namespace, farewell: Farewell) -> int:
     suite = load_suite(options.suite)
     console = console_for(json_on_stdout=options.json)
     known = ClientSettings()
@@ -69,12 +76,11 @@ def execute(options: argparse.Namespace) -> int:
     key = _given(options.api_key or known.api_key, "--api-key", "GATEWAY_API_KEY")
     with GatewayClient(server, key, Patience(outage=options.patience)) as client:
         run = submit(client, suite)
+        farewell.text = _how_to_go_on(client, run)
         console.print(f"test run {run.id}: {run.tests} tests", highlight=False)
-        try:
-            state = _watch(client, run, console)
-        except KeyboardInterrupt:
-            _say_how_to_go_on(console, client, run)
-            return ExitStatus.INTERRUPTED
+        with display_on(console, run.tests) as display:
+            state = follow(client, run, display.show)
+        farewell.text = ""
         print_problems(console, client, run, state, options.show)
     print_summary(console, state)
     if options.json:
@@ -88,15 +94,9 @@ def console_for(*, json_on_stdout: bool) -> Console:
     return console if console.is_terminal else Console(stderr=json_on_stdout, width=_LOG_WIDTH)
 
 
-def _watch(client: GatewayClient, run: SubmittedRun, console: Console) -> RunState:
-    with display_on(console, run.tests) as display:
-        return follow(client, run, display.show)
-
-
-def _say_how_to_go_on(console: Console, client: GatewayClient, run: SubmittedRun) -> None:
-    console.print("Stopped watching; the run goes on. Its state:", highlight=False)
+def _how_to_go_on(client: GatewayClient, run: SubmittedRun) -> str:
     command = f'curl -H "Authorization: Bearer $GATEWAY_API_KEY" {client.server}{run.path}'
-    console.print(f"  {command}", highlight=False, markup=False, soft_wrap=True)
+    return f"Stopped watching; the run goes on. Its state:\n  {command}\n"
 
 
 def _given(value: str, flag: str, variable: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,6 +148,17 @@ def test_ctrl_c_leaves_the_run_going_on(bench: Bench) -> None:
     assert command.lines(f"curl .*{run['links']['self']}")
     bench.app.gate.set()
     until(lambda: bench.last_run()["status"] == "completed", 30)
+
+
+def test_ctrl_c_before_there_is_a_run_ends_it_too(bench: Bench) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        environment = bench.up.environment | {"GATEWAY_URL": url}
+        with Command("run", str(bench.suite("say yes")), environment=environment) as command:
+            asking, _ = silent.accept()
+            with asking:
+                assert command.end(signal.SIGINT) == 130
+            assert command.lines("") == []
 
 
 def test_an_answer_cannot_reach_the_terminal(bench: Bench) -> None:
