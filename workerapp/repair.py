@@ -26,6 +26,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RUNS = "SELECT organization_id, test_run_id FROM runs_in_need(make_interval(secs => %s), %s) WHERE need = %s"
+#: As many tasks are looked at in one sweep, from either side of a random place.
+LOOKED_AT = 1000
+LOST_TASKS = """
+    SELECT task_id, organization_id, name, state, worker
+    FROM lost_tasks(make_interval(secs => %s), make_interval(secs => %s), %s, %s)
+"""
+END_LOST_TASK = "SELECT end_lost_task(%s, %s, %s)"
+LOST = (
+    "The task was {state} and is lost: its message is no longer in the queue, and no worker that is alive has it. It"
+    " was acknowledged before it had ended, by a worker that died or by a task that gave itself up (Ignore, Reject)."
+)
 CHORD_PARTS = """
     SELECT group_id, organization_id, task_id, state, error FROM lost_chord_parts(make_interval(secs => %s), %s)
 """
@@ -63,6 +74,21 @@ def revive_runs(app: WorkerApp, connection: Connection) -> int:
             revive(task, db, run)
 
     return _help_runs(app, connection, "revive", add_lanes)
+
+
+def end_lost_tasks(app: WorkerApp, connection: Connection) -> int:
+    """End tasks that have neither a message in the queue nor a worker: nobody else would."""
+    settings = app.settings.sweeper
+    if not app.settings.broker_is_database or not settings.lost_task_after:
+        return 0  # what RabbitMQ or Redis has delivered is theirs to deliver again
+    row = (settings.dead_node_after, settings.lost_task_after, LOOKED_AT, settings.batch)
+    done = 0
+    for task_id, organization_id, name, state, worker in connection.execute(LOST_TASKS, row).fetchall():
+        fields = {"task_id": task_id, "organization_id": str(organization_id), "task": name, "worker": worker}
+        with _helping("task_lost", state=state, **fields) as helped:
+            ended = connection.execute(END_LOST_TASK, (task_id, state, LOST.format(state=state))).fetchone()
+            done += helped() if ended == (True,) else 0
+    return done
 
 
 def return_chord_parts(app: WorkerApp, connection: Connection) -> int:
@@ -106,6 +132,7 @@ def remove_dead_nodes(app: WorkerApp, connection: Connection) -> int:
 REPAIR = (
     Step("settle_runs", settle_runs),
     Step("revive_runs", revive_runs),
+    Step("end_lost_tasks", end_lost_tasks),
     Step("return_chord_parts", return_chord_parts),
     Step("send_chord_bodies", send_chord_bodies),
     Step("remove_dead_nodes", remove_dead_nodes),

@@ -57,6 +57,8 @@ class SweeperSettings(BaseModel):
     grace: float
     batch: int
     dead_node_after: float
+    #: How long a task may be without a message and a worker before it counts as lost; 0: none ever does.
+    lost_task_after: float
 
 
 class RetentionSettings(BaseModel):
@@ -142,6 +144,8 @@ class WorkerSettings(SharedSettings):
     sweep_pause_seconds: float = Field(default=5, gt=0)
     sweep_batch: int = Field(default=100, ge=1)
     dead_node_seconds: float = Field(default=300, ge=60)
+    #: 0: a task without a message and a worker is left as it is.
+    lost_task_seconds: float = Field(default=300, ge=0)
 
     prune_pause_seconds: float = Field(default=60, gt=0)
     prune_batch: int = Field(default=1000, ge=1)
@@ -182,6 +186,7 @@ class WorkerSettings(SharedSettings):
             grace=self.lane_grace_seconds,
             batch=self.sweep_batch,
             dead_node_after=self.dead_node_seconds,
+            lost_task_after=self.lost_task_seconds,
         )
 
     @cached_property

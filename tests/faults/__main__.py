@@ -16,6 +16,7 @@ def main() -> int:
     parser.add_argument("--outage", type=float, default=60, help="seconds that Postgres is away the first time")
     parser.add_argument("--settle", type=float, default=180, help="seconds it may take until all is quiet")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--broker", choices=["postgres", "rabbitmq", "redis"], default="postgres")
     given = parser.parse_args()
     print(f"seed {given.seed}", flush=True)
     report = fault_run(
@@ -25,6 +26,7 @@ def main() -> int:
             outage=given.outage,
             settle=given.settle,
             workers=given.workers,
+            broker=given.broker,
         )
     )
     print("\n".join(report.fault_log))

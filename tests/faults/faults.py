@@ -1,4 +1,4 @@
-"""What goes wrong: processes killed, Postgres crashed or stopped, connections dropped, in an order the seed decides."""
+"""What goes wrong: processes and brokers killed, Postgres crashed or stopped, connections cut, as the seed decides."""
 
 from __future__ import annotations
 
@@ -44,6 +44,8 @@ class Injector:
             "all connections dropped": self._drop_all,
             "connections of one kind dropped": self._drop_some,
         }
+        if stack.broker.server is not None:
+            self._kinds |= {"broker killed": self._kill_broker, "broker cut off": self._cut_broker}
 
     def inject(self, seconds: float) -> None:
         """Break things for so long, and at least each once."""
@@ -107,6 +109,19 @@ class Injector:
                 if row[0] == len(tasks) or time.monotonic() > deadline:
                     return int(row[0])
                 time.sleep(0.05)
+
+    def _kill_broker(self) -> str:
+        server = self._stack.broker.server
+        assert server is not None
+        length = self._random.uniform(0, 5)
+        server.kill()
+        time.sleep(length)
+        server.start()
+        return f"started again after {length:.1f} s"
+
+    def _cut_broker(self) -> str:
+        assert self._stack.broker.wire is not None
+        return f"{self._stack.broker.wire.cut() // 2} connections"
 
     def _drop_all(self) -> str:
         return self._drop(None)

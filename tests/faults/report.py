@@ -15,6 +15,7 @@ LINES_OF_A_LOG = 40
 @dataclass(frozen=True, kw_only=True)
 class Report:
     seed: int
+    broker: str
     faults: Mapping[str, int]
     fault_log: Sequence[str]
     runs: int
@@ -39,6 +40,7 @@ class Report:
         settled = "never" if self.settled_after is None else f"{self.settled_after:.1f} s"
         rows = [
             ("seed", self.seed),
+            ("broker", self.broker),
             ("faults injected", sum(self.faults.values())),
             *((f"  {kind}", count) for kind, count in sorted(self.faults.items())),
             ("runs", self.runs),

@@ -37,6 +37,8 @@ class Options:
     pause: float = 4
     gateways: int = 2
     workers: int = 2
+    #: postgres, rabbitmq or redis
+    broker: str = "postgres"
 
 
 def fault_run(options: Options) -> Report:
@@ -44,7 +46,8 @@ def fault_run(options: Options) -> Report:
     folder = Path(tempfile.mkdtemp(prefix=f"gwfaults-{options.seed}-"))
     folder.chmod(0o755)
     patience = min(30.0, options.outage / 2)
-    with running_stack(folder, gateways=options.gateways, workers=options.workers, patience=patience) as stack:
+    size = {"gateways": options.gateways, "workers": options.workers}
+    with running_stack(folder, broker=options.broker, patience=patience, **size) as stack:
         try:
             report = _run(stack, options)
         finally:
@@ -84,6 +87,7 @@ def _report(stack: Stack, load: Load, injector: Injector, options: Options, sett
     with stack.connect() as admin:
         return Report(
             seed=options.seed,
+            broker=options.broker,
             faults=injector.injected,
             fault_log=injector.log,
             runs=checks.count(admin, RUNS),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from gateway.auth.keyring import create_key, create_organization, open_keyring
 from gateway.embedded.postgres import EmbeddedPostgres
 from tests.postgres import TestDatabase
 from tests.records import connect
+from tests.stack.broker_servers import RabbitNode, RedisServer
+from tests.stack.brokers import Broker, running_broker, served_broker
 from tests.stack.process import Process
 from tests.stack.services import Gateway, Worker, free_port
 from workerapp.db.address import DatabaseAddress
@@ -28,6 +30,7 @@ WAITS = {
     "GATEWAY_LANE_CONCURRENCY": "5",
     "GATEWAY_SWEEP_PAUSE_SECONDS": "1",
     "GATEWAY_MAX_READS": "1000",
+    "GATEWAY_BROKER_LOST_SECONDS": "5",
 }
 #: How long a worker tries to write a state: shorter than the outage, so that messages are handed back too.
 PATIENCE = "GATEWAY_RESULT_PATIENCE_SECONDS"
@@ -64,6 +67,7 @@ class Stack:
     workers: list[Worker]
     endpoint: Endpoint
     key: str
+    broker: Broker
 
     @property
     def processes(self) -> list[Process]:
@@ -92,30 +96,39 @@ class Stack:
 
 
 @contextmanager
-def running_stack(folder: Path, *, gateways: int, workers: int, patience: float) -> Iterator[Stack]:
+def running_stack(folder: Path, *, broker: str, gateways: int, workers: int, patience: float) -> Iterator[Stack]:
     with ExitStack() as running:
         postgres = running.enter_context(EmbeddedPostgres(folder / "data", durable=False))
         upgrade(postgres.address)
         with connect(postgres.address) as admin:
             admin.execute(Path(__file__).with_name("probe.sql").read_bytes())
         database = TestDatabase(url=postgres.address, admin_url=postgres.address)
-        environment = WAITS | {PATIENCE: f"{patience:g}"}
+        carrier = running.enter_context(_carrier(broker, database))
+        environment = WAITS | {PATIENCE: f"{patience:g}"} | dict(carrier.environment)
         stack = Stack(
             folder=folder,
             postgres=postgres,
-            gateways=[PatientGateway(database) for _ in range(gateways)],
+            gateways=[PatientGateway(database, environment=carrier.environment) for _ in range(gateways)],
             workers=[
                 Worker(database, ready=False, include=("tests.faults.tasks",), environment=environment)
                 for _ in range(workers)
             ],
             endpoint=Endpoint(),
             key=_new_key(postgres.address),
+            broker=carrier,
         )
         for process in stack.processes:
             running.enter_context(process)
         for worker in stack.workers:
             worker.wait_for(r"ready\.$")
         yield stack
+
+
+def _carrier(kind: str, database: TestDatabase) -> AbstractContextManager[Broker]:
+    """A broker that keeps what it has confirmed when it is killed."""
+    if kind == "postgres":
+        return running_broker(kind, database)
+    return served_broker(kind, RabbitNode() if kind == "rabbitmq" else RedisServer(durable=True))
 
 
 def _new_key(address: str) -> str:

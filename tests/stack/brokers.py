@@ -1,4 +1,4 @@
-"""The brokers of the matrix: Postgres, a virtual host of the machine's RabbitMQ, and a Redis of the test's own."""
+"""The brokers of the matrix: Postgres, RabbitMQ (a virtual host of the machine's, or a node of its own) and Redis."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ import pytest
 from kombu.connection import Connection
 
 from tests.postgres import TestDatabase
-from tests.stack.services import free_port
-from tests.waiting import until
+from tests.stack.broker_servers import BrokerServer, RedisServer
 
 RABBITMQ = os.environ.get("GATEWAY_TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672")
 
@@ -32,7 +31,8 @@ class Broker:
     kind: str
     url: str
     wire: Wire | None = None
-    redis: RedisServer | None = None
+    #: What the test may kill.
+    server: BrokerServer | None = None
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -49,8 +49,8 @@ class Broker:
 
     def lose_everything(self, queue: str) -> None:
         """What the broker holds is gone, as after a crash of one that keeps nothing on disk."""
-        if self.redis is not None:
-            self.redis.restart()
+        if isinstance(self.server, RedisServer):
+            self.server.restart()
             return
         with Connection(self.url) as connection:
             connection.default_channel.queue_delete(queue)
@@ -70,8 +70,16 @@ def running_broker(kind: str, database: TestDatabase) -> Iterator[Broker]:
         with _virtual_host() as vhost, Wire(_port_of(RABBITMQ)) as wire:
             yield Broker(kind=kind, url=f"amqp://{_login(RABBITMQ)}@127.0.0.1:{wire.port}/{vhost}", wire=wire)
     else:
-        with RedisServer() as server, Wire(server.port) as wire:
-            yield Broker(kind=kind, url=f"redis://127.0.0.1:{wire.port}/0", wire=wire, redis=server)
+        with served_broker(kind, RedisServer()) as broker:
+            yield broker
+
+
+@contextmanager
+def served_broker(kind: str, server: BrokerServer) -> Iterator[Broker]:
+    """A broker whose server may be killed."""
+    with server, Wire(server.port) as wire:
+        url = server.url.replace(f":{server.port}", f":{wire.port}")
+        yield Broker(kind=kind, url=url, wire=wire, server=server)
 
 
 def _port_of(url: str) -> int:
@@ -101,46 +109,6 @@ def _virtual_host() -> Iterator[str]:
 
 def _rabbitmqctl(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["rabbitmqctl", "-q", *arguments], capture_output=True, text=True, timeout=60, check=False)
-
-
-class RedisServer:
-    """A Redis that keeps nothing on disk."""
-
-    def __init__(self) -> None:
-        if shutil.which("redis-server") is None:
-            pytest.skip("redis-server is not installed here")
-        self.port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        self._start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._kill()
-
-    def restart(self) -> None:
-        """SIGKILL it and start an empty one."""
-        self._kill()
-        self._start()
-
-    def _start(self) -> None:
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        self._process = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
-        until(self._answers)
-
-    def _answers(self) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
-                connection.sendall(b"PING\r\n")
-                return connection.recv(64).startswith(b"+PONG")
-        except OSError:
-            return False
-
-    def _kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait(10)
 
 
 class Wire:

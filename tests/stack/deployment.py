@@ -14,7 +14,8 @@ from tests.postgres import PostgresServer, copied_database
 from tests.postgres import TestDatabase as Database
 from tests.records import connect
 from tests.stack.application import Application
-from tests.stack.brokers import Broker, running_broker
+from tests.stack.broker_servers import BrokerServer
+from tests.stack.brokers import Broker, running_broker, served_broker
 from tests.stack.client import Client, new_client
 from tests.stack.services import Gateway, Worker
 from tests.waiting import until
@@ -88,10 +89,13 @@ class Deployment:
 
 
 @contextmanager
-def deployment_over(kind: str, postgres: PostgresServer, template: str) -> Iterator[Deployment]:
+def deployment_over(
+    kind: str, postgres: PostgresServer, template: str, server: BrokerServer | None = None
+) -> Iterator[Deployment]:
+    """`server` is a broker of the test's own, instead of the usual one of this kind."""
     with (
         copied_database(postgres, template) as database,
-        running_broker(kind, database) as broker,
+        running_broker(kind, database) if server is None else served_broker(kind, server) as broker,
         Gateway(database, environment={**broker.environment, "GATEWAY_LOG_LEVEL": "WARNING"}) as gateway,
         new_client(database, gateway.url, "matrix") as client,
         connect(database.admin_url) as admin,

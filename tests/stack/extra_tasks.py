@@ -63,6 +63,12 @@ def become_tolerant_chord(self: BaseTask) -> Any:
     return self.replace(chord([add.s(1, 1), fail.s("broken part"), add.s(2, 2)], body))
 
 
+@shared_task(base=BaseTask, bind=True, name="tests.hold_carelessly", acks_late=False)
+def hold_carelessly(self: BaseTask, seconds: float) -> None:
+    """Take so long, and be acknowledged before."""
+    time.sleep(seconds)
+
+
 @shared_task(base=BaseTask, bind=True, name="tests.hold")
 def hold(self: BaseTask, seconds: float) -> str:
     """Stay busy for so long."""

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Double,
@@ -267,6 +268,8 @@ task = Table(
     _needed("created_at", Time),
     _optional("started_at", Time),
     _optional("finished_at", Time),
+    _needed("enqueued", Boolean),
+    _optional("missed_at", Time),
 )
 
 task_event = Table(

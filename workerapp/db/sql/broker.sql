@@ -65,11 +65,11 @@ DECLARE
     owner uuid;
 BEGIN
     INSERT INTO task (id, organization_id, user_id, name, queue, root_id, parent_id, group_id, test_run_id, eta,
-                      expires_at)
+                      expires_at, enqueued)
     VALUES (p_headers->>'id', p_organization, NULLIF(p_headers->>'user_id', '')::uuid, p_headers->>'task', p_queue,
             p_headers->>'root_id', p_headers->>'parent_id', p_headers->>'group',
             NULLIF(p_headers->>'test_run_id', '')::uuid,
-            (p_headers->>'eta')::timestamptz, (p_headers->>'expires')::timestamptz)
+            (p_headers->>'eta')::timestamptz, (p_headers->>'expires')::timestamptz, true)
     ON CONFLICT (id) DO NOTHING;
     SELECT organization_id INTO owner FROM task WHERE id = p_headers->>'id';
     IF owner IS DISTINCT FROM p_organization THEN

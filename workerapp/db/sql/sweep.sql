@@ -22,6 +22,77 @@ LANGUAGE sql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
     UPDATE chord SET fired_at = NULL WHERE group_id = p_group
 $$;
 
+-- Notes which tasks have lost their message: it is not in the queue, and no worker that still reports holds the task.
+-- Returns those that were found so for p_grace. Looked at are up to 2 * p_looked tasks from a random place on, so that a
+-- long queue costs little at a time and none is left out for ever. Left alone is
+--   what another application or broker executes: only tasks that came through this queue count, which RabbitMQ or Redis
+--   has not delivered (`begun`), in queues that workers who report consume;
+--   what says something of its own of itself: it may be finished from elsewhere;
+--   what waits for others: a chord whose body has this id, or a task of the same workflow that is still to be executed;
+--   what belongs to a run with open tests: it gets new lanes.
+CREATE OR REPLACE FUNCTION lost_tasks(p_dead_after interval, p_grace interval, p_looked integer, p_limit integer)
+RETURNS TABLE (task_id text, organization_id uuid, name text, state text, worker text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    place text := gen_random_uuid()::text;
+    served text[];
+    held text[];
+BEGIN
+    SELECT array_agg(DISTINCT q) INTO served FROM worker_heartbeat w CROSS JOIN LATERAL unnest(w.queues) AS q
+    WHERE w.at > now() - p_dead_after;
+    SELECT coalesce(array_agg(a->>'id'), '{}') INTO held FROM worker_heartbeat w CROSS JOIN LATERAL jsonb_array_elements(w.tasks) AS a
+    WHERE w.at > now() - p_dead_after;
+    RETURN QUERY
+    WITH looked AS (
+        (SELECT * FROM task t WHERE t.enqueued AND t.finished_at IS NULL AND coalesce(t.root_id, t.id) >= place
+         ORDER BY coalesce(t.root_id, t.id), t.id LIMIT p_looked)
+        UNION ALL
+        (SELECT * FROM task t WHERE t.enqueued AND t.finished_at IS NULL AND coalesce(t.root_id, t.id) < place
+         ORDER BY coalesce(t.root_id, t.id), t.id LIMIT p_looked)
+    ), judged AS (
+        SELECT l.id, l.missed_at, coalesce(l.started_at, l.created_at) AS moved_at, coalesce(
+            l.begun = 0 AND NOT is_own_state(l.state) AND l.queue = ANY (served)
+            AND coalesce(l.started_at, l.created_at) < now() - p_grace
+            AND NOT l.id = ANY (held)
+            AND NOT EXISTS (SELECT FROM broker_message m WHERE m.task_id = l.id)
+            AND NOT EXISTS (
+                SELECT FROM test_run r WHERE r.id = l.test_run_id AND r.finished_at IS NULL AND r.planned IS NOT NULL)
+            AND NOT EXISTS (
+                SELECT FROM task k
+                WHERE k.enqueued AND k.finished_at IS NULL AND coalesce(k.root_id, k.id) = coalesce(l.root_id, l.id)
+                  AND k.id <> l.id
+                  AND (k.begun > 0 OR k.id = ANY (held)
+                       OR EXISTS (SELECT FROM broker_message m WHERE m.task_id = k.id)))
+            AND NOT EXISTS (
+                SELECT FROM chord c WHERE c.fired_at IS NULL AND c.body #>> '{options,task_id}' = l.id),
+            false) AS is_missed
+        FROM looked l
+    ), noted AS (
+        -- what has begun since it was missed begins anew
+        UPDATE task t SET missed_at = CASE WHEN j.is_missed THEN now() END FROM judged j
+        WHERE t.id = j.id AND CASE WHEN j.is_missed THEN j.missed_at IS NULL OR j.missed_at < j.moved_at
+                                   ELSE j.missed_at IS NOT NULL END
+    )
+    SELECT t.id, t.organization_id, t.name, t.state, t.worker FROM judged j JOIN task t ON t.id = j.id
+    WHERE j.is_missed AND j.missed_at BETWEEN j.moved_at AND now() - p_grace
+    ORDER BY j.missed_at LIMIT p_limit;
+END $$;
+
+-- Ends a task as `lost_tasks` found it, unless it has moved since; tells whether it did.
+CREATE OR REPLACE FUNCTION end_lost_task(p_task text, p_state text, p_reason text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
+BEGIN
+    PERFORM FROM task WHERE id = p_task FOR NO KEY UPDATE;
+    UPDATE task SET
+        state = 'FAILURE', finished_at = clock_timestamp(),
+        error = jsonb_build_object('exc_type', 'WorkerLostError', 'exc_module', 'billiard.exceptions',
+                                   'exc_message', jsonb_build_array(p_reason))
+    WHERE id = p_task AND state = p_state AND missed_at IS NOT NULL
+      AND NOT EXISTS (SELECT FROM broker_message m WHERE m.task_id = p_task);
+    RETURN FOUND;
+END $$;
+
 -- Removes what nodes left behind that were not seen for p_age. Returns how many there were.
 CREATE OR REPLACE FUNCTION remove_dead_nodes(p_age interval) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
