@@ -30,6 +30,7 @@ from workerapp.db.connection import LOST
 from workerapp.json_results import storing
 from workerapp.progress import held_progress
 from workerapp.state_row import StateRow, call, storable_text
+from workerapp.verdict import Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -139,6 +140,9 @@ class PostgresBackend(ChordJoiner):
             (outcome,) = self._patiently(request, lambda: self._link.write(statement, parameters))
         if outcome in ("refused", "unknown"):
             self._complain(outcome, row)
+        elif outcome == "void" and row.state == states.STARTED and request is not None:
+            # Such as one that was revoked when it had been fetched. One that succeeded may have links to publish yet.
+            Verdict.SKIP.pronounce(request)
         return str(outcome)
 
     def _complain(self, outcome: str, row: StateRow) -> None:

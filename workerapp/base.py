@@ -20,8 +20,8 @@ from workerapp.contract.caller import ORGANIZATION_HEADER, USER_HEADER
 from workerapp.contract.progress import ProgressInvalid
 from workerapp.contract.tasks import TEST_RUN_HEADER
 from workerapp.db.connection import LOST
-from workerapp.outbox import obey
 from workerapp.progress import ProgressTask
+from workerapp.verdict import obey
 
 if TYPE_CHECKING:
     from workerapp.app import WorkerApp

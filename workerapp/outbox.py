@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from celery import signals
 from celery.app.amqp import AMQP
-from celery.exceptions import Ignore
 from kombu.connection import Connection as BrokerConnection
 from kombu.messaging import Producer
 from kombu.utils.functional import retry_over_time
@@ -26,6 +24,7 @@ from workerapp.contract.events import EVENT_CHANNEL, QUEUE_CHANNEL
 from workerapp.db.address import DatabaseAddress
 from workerapp.db.connection import LOST, Session, current
 from workerapp.db.hints import hints_for
+from workerapp.verdict import Verdict
 
 if TYPE_CHECKING:
     from workerapp.app import WorkerApp
@@ -34,21 +33,9 @@ logger = logging.getLogger(__name__)
 
 #: The message header that names the stored message; a request carries it as an attribute.
 OUTBOX_HEADER = "outbox_id"
-#: The attribute of a request that keeps what the outbox said about it.
-VERDICT = "outbox_verdict"
 
 STORE = "SELECT broker_publish(queue, message::jsonb) FROM unnest(%s::text[], %s::text[]) AS captured(queue, message)"
 BEGIN = "SELECT begin_task(%s, %s, %s, %s)"
-
-
-class Verdict(StrEnum):
-    """What to do with a delivered message."""
-
-    RUN = "run"
-    #: It is a copy, or its task was revoked.
-    SKIP = "skip"
-    #: It was begun too often, and its worker was lost each time.
-    POISON = "poison"
 
 
 class Outbox:
@@ -125,23 +112,4 @@ def _ask(task: Any = None, task_id: str = "", **_: Any) -> None:
         return
     redelivered = bool((request.delivery_info or {}).get("redelivered"))
     verdict = outbox.begin(task_id, message_id, redelivered=redelivered)
-    setattr(request, VERDICT, verdict)
-    if verdict is not Verdict.RUN:
-        fields = {"task": task.name, "task_id": task_id, "redelivered": redelivered, "verdict": verdict.value}
-        logger.warning("task_not_executed", extra=fields)
-
-
-def obey(request: Any) -> None:
-    """End the execution of a request that the outbox has refused.
-
-    Raises:
-        Ignore: it is a copy, or its task was revoked.
-        PoisonMessage: it was begun too often.
-    """
-    verdict = getattr(request, VERDICT, None)
-    if verdict is Verdict.SKIP:
-        raise Ignore
-    if verdict is Verdict.POISON:
-        from workerapp.request import PoisonMessage  # noqa: PLC0415 - only a worker needs what it imports
-
-        raise PoisonMessage("The task was begun again and again, and its worker was lost each time.")
+    verdict.pronounce(request, redelivered=redelivered)

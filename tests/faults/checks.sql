@@ -43,7 +43,9 @@ FROM task WHERE state NOT IN ('SUCCESS', 'FAILURE', 'REVOKED') OR finished_at IS
 
 -- name: failed_tasks
 SELECT 'task ' || id || ' (' || coalesce(name, '?') || ') ended as ' || state || ': ' || left(coalesce(error::text, ''), 300)
-FROM task WHERE state IN ('FAILURE', 'REVOKED');
+FROM task WHERE state IN ('FAILURE', 'REVOKED')
+-- a lane that was silent for too long was replaced: its tests are told by the other checks
+AND NOT (name = 'run_lane' AND error->>'exc_type' = 'WorkerLostError');
 
 -- name: left_messages
 SELECT 'message ' || id || ' of task ' || task_id || ' is left, read ' || read_count || ' times'

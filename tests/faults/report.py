@@ -24,6 +24,8 @@ class Report:
     tasks: int
     lost: int
     duplicated: int
+    #: Lanes that were silent for so long that their run got new ones.
+    lanes_replaced: int
     #: Tasks executed more than once, because a child died between what they did and its record.
     executed_again: int
     watched_events: int
@@ -49,6 +51,7 @@ class Report:
             ("results duplicated", self.duplicated),
             ("chords", self.chords),
             ("plain tasks", self.tasks),
+            ("lanes replaced by new ones", self.lanes_replaced),
             ("tasks executed again after a kill", self.executed_again),
             ("events watched, in order and once each", self.watched_events),
             ("streams resumed", self.connections_resumed),

@@ -21,6 +21,7 @@ DUPLICATED = (
     "SELECT count(*) - count(DISTINCT (subject_id, data->>'position')) FROM task_event"
     " WHERE type = 'test_result.finished'"
 )
+REPLACED = "SELECT count(*) FROM task WHERE name = 'run_lane' AND state = 'FAILURE'"
 EXECUTED_AGAIN = "SELECT count(*) - count(DISTINCT (task_id, task)) FROM faults.execution"
 
 
@@ -96,6 +97,7 @@ def _report(stack: Stack, load: Load, injector: Injector, options: Options, sett
             duplicated=checks.count(admin, DUPLICATED),
             chords=len(load.ledger.chords),
             tasks=len(load.ledger.tasks),
+            lanes_replaced=checks.count(admin, REPLACED),
             executed_again=checks.count(admin, EXECUTED_AGAIN),
             watched_events=sum(len(watcher.events) for watcher in load.ledger.watchers),
             connections_resumed=sum(watcher.resumed for watcher in load.ledger.watchers),

@@ -141,6 +141,25 @@ def test_a_task_that_a_worker_has_fetched_and_not_begun_is_not_executed(
     assert {client.ended(task_id, seconds=5)["status"] for task_id in after} == {"SUCCESS"}
 
 
+def test_a_revoked_task_does_not_begin_although_its_worker_was_never_told(
+    module_database: TestDatabase, client: Client, admin: psycopg.Connection
+) -> None:
+    deaf = {"GATEWAY_DEFAULT_QUEUE": QUEUE, "GATEWAY_REPORT_SECONDS": "3600"}
+    with Worker(module_database, concurrency=1, environment=deaf) as worker:
+        busy = client.post("/v1/tasks", {"name": "tests.hold", "args": [1], "queue": QUEUE})["task_id"]
+        revoked = client.post("/v1/tasks", {"name": "tests.hold", "args": [0.1], "queue": QUEUE})["task_id"]
+        worker.wait_for(f"{revoked}\\] received")
+        admin.execute("SELECT admin_end_task(%s, true)", (revoked,))
+        worker.wait_for(f"task_not_executed .*task_id={revoked}")
+        after = client.post("/v1/tasks", {"name": "tests.hold", "args": [0.1], "queue": QUEUE})["task_id"]
+        assert [client.ended(task_id)["status"] for task_id in (busy, revoked, after)] == [
+            "SUCCESS",
+            "REVOKED",
+            "SUCCESS",
+        ]
+        assert not worker.lines(f"task_succeeded .*{revoked}")
+
+
 def test_a_worker_that_stops_still_terminates_what_it_waits_for(module_database: TestDatabase, client: Client) -> None:
     with Worker(module_database, concurrency=1, environment={"GATEWAY_DEFAULT_QUEUE": QUEUE}) as stopping:
         held = client.post("/v1/tasks", {"name": "tests.hold", "args": [60], "queue": QUEUE})["task_id"]

@@ -24,9 +24,10 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
                          'IGNORED')
 $$;
 
--- Records a state. Returns `written`; `final` (the row had ended before and is left as it is); `refused` (the row is
--- another organization's); `unknown` (there is no row, and no organization to make one for); or `absent` (there is no
--- row, and p_existing says to make none). The first statement is all that happens to a task of the gateway.
+-- Records a state. Returns `written`; `final` (the row had ended before and is left as it is); `void` (the same, and it
+-- had ended without success); `refused` (the row is another organization's); `unknown` (there is no row, and no
+-- organization to make one for); or `absent` (there is no row, and p_existing says to make none). The first statement is
+-- all that happens to a task of the gateway.
 CREATE OR REPLACE FUNCTION record_task_state(
     p_id text, p_organization uuid, p_state text, p_result jsonb, p_error jsonb, p_progress jsonb, p_traceback text,
     p_name text, p_worker text, p_retries integer, p_queue text,
@@ -59,7 +60,8 @@ BEGIN
         END IF;
         SELECT organization_id, state INTO before FROM task WHERE id = p_id;
         IF FOUND THEN
-            RETURN CASE WHEN before.organization_id IS DISTINCT FROM p_organization THEN 'refused' ELSE 'final' END;
+            RETURN CASE WHEN before.organization_id IS DISTINCT FROM p_organization THEN 'refused'
+                        WHEN before.state = 'SUCCESS' THEN 'final' ELSE 'void' END;
         ELSIF p_existing THEN
             RETURN 'absent';
         ELSIF p_organization IS NULL OR NOT EXISTS (SELECT FROM organization WHERE id = p_organization) THEN
