@@ -70,6 +70,9 @@ def _use_outbox(app: WorkerApp) -> None:
     app.outbox = Outbox(app.settings.database, app.settings.max_reads)
     app.steps["worker"].add(RelayStep)
     if app.settings.broker_scheme not in AMQP_SCHEMES:
+        from workerapp import redis_transport  # noqa: PLC0415 - only who uses Redis has its client installed
+
+        redis_transport.register()
         app.steps["consumer"].add(RedisLeases)
     ask_before_execution()
 
