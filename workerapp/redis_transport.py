@@ -1,8 +1,8 @@
 """kombu's Redis transport, with channels that outlive their connection as those of other transports do.
 
-When a worker loses Redis it closes its connection twice, and tasks that still run acknowledge on the closed channel later.
-kombu's channel then asks a connection that is gone for its address; that is none of the errors Celery expects, and ends
-the worker. Here it is an error of the connection: the worker connects anew, and the message comes again.
+A worker that loses Redis closes its connection twice, and tasks that still run acknowledge on the closed channel later.
+kombu's channel then asks a connection that is gone for its address; that is none of the errors Celery expects, and it
+ends the worker. Here it is an error of the connection: the worker connects anew, and the message comes again.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -11,10 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES, _transport_cache, redis
-from redis.exceptions import ConnectionError as Disconnected
 
 
-class Channel(redis.Channel):  # type: ignore[misc]
+class Channel(redis.Channel):
     """Says that its connection is closed."""
 
     def _connparams(self, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002 - kombu's signature
@@ -22,7 +21,7 @@ class Channel(redis.Channel):  # type: ignore[misc]
         return super()._connparams(asynchronous)
 
 
-class SentinelChannel(redis.SentinelChannel):  # type: ignore[misc]
+class SentinelChannel(redis.SentinelChannel):
     """Says that its connection is closed."""
 
     def _connparams(self, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002 - kombu's signature
@@ -30,13 +29,13 @@ class SentinelChannel(redis.SentinelChannel):  # type: ignore[misc]
         return super()._connparams(asynchronous)
 
 
-class Transport(redis.Transport):  # type: ignore[misc]
+class Transport(redis.Transport):
     """For `redis://` and `rediss://`."""
 
     Channel = Channel
 
 
-class SentinelTransport(redis.SentinelTransport):  # type: ignore[misc]
+class SentinelTransport(redis.SentinelTransport):
     """For `sentinel://`."""
 
     Channel = SentinelChannel
@@ -53,4 +52,4 @@ def register() -> None:
 
 def _check(channel: Any) -> None:
     if channel.connection is None or channel.connection.client is None:
-        raise Disconnected("the connection of this channel is closed")
+        raise ConnectionError("the connection of this channel is closed")
