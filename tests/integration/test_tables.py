@@ -6,8 +6,10 @@ import pytest
 from sqlalchemy import Column, Dialect, MetaData, create_engine
 from sqlalchemy.dialects import postgresql
 
-from tests.postgres import TestDatabase
+from tests.postgres import PostgresServer, ServerKind, TestDatabase
+from tests.records import add_organization, add_task, connect
 from workerapp.db.address import DatabaseAddress
+from workerapp.db.migrations.migrate import upgrade
 from workerapp.db.tables import metadata
 
 #: Reached through SQL functions only.
@@ -38,6 +40,26 @@ def test_the_tables_are_those_of_the_migrations(database: TestDatabase) -> None:
     assert {
         name: [_described(column) for column in table.columns] for name, table in metadata.tables.items()
     } == columns
+
+
+def test_tasks_that_wait_while_the_schema_is_upgraded_count_as_enqueued(
+    postgres: PostgresServer, database: TestDatabase
+) -> None:
+    owner = database.url if postgres.kind is ServerKind.OWNER else database.admin_url
+    with connect(database.admin_url) as admin:
+        organization_id = add_organization(admin)
+        waiting, ended = (add_task(admin, organization_id) for _ in range(2))
+        admin.execute(
+            "INSERT INTO broker_message (queue, organization_id, rank, visible_at, task_id, message)"
+            " VALUES ('celery', %s, 9, now(), %s, '{}')",
+            (organization_id, waiting),
+        )
+        admin.execute("ALTER TABLE task DROP COLUMN enqueued, DROP COLUMN missed_at")
+        admin.execute("UPDATE alembic_version SET version_num = '0001'")
+        upgrade(owner)
+        assert dict(admin.execute("SELECT id, enqueued FROM task").fetchall()) == {waiting: True, ended: False}
+        forced = "SELECT relforcerowsecurity FROM pg_class WHERE oid = 'task'::regclass"
+        assert admin.execute(forced).fetchone() == (True,)
 
 
 def _described(column: Column[object]) -> tuple[str, str, bool, bool]:
