@@ -15,12 +15,10 @@ from tests.waiting import until
 pytestmark = pytest.mark.server
 
 SOME = [f"say {number}" for number in range(20)]
-#: A RabbitMQ node takes its time to start, twice in each test.
-BROKERS = [pytest.param("amqp", marks=pytest.mark.long), "redis"]
 PATIENCE = 60.0
 
 
-@pytest.fixture(params=BROKERS)
+@pytest.fixture(params=["amqp", "redis"])
 def deployment(
     request: pytest.FixtureRequest, postgres: PostgresServer, template_database: str
 ) -> Iterator[Deployment]:
@@ -48,6 +46,19 @@ def queued(deployment: Deployment) -> list[str]:
     return task_ids
 
 
+@pytest.mark.parametrize("deployment", ["redis"], indirect=True)
+def test_what_waits_in_a_killed_broker_is_executed(deployment: Deployment, server: BrokerServer) -> None:
+    """The short form of those below."""
+    with deployment.worker(concurrency=1, environment={"CELERY_WORKER_PREFETCH_MULTIPLIER": "1"}):
+        held = deployment.client.submit("tests.hold", 0.5)
+        deployment.until_state(held, "STARTED")
+        waiting = queued(deployment)
+        server.restart()
+        for task_id in (held, *waiting):
+            assert deployment.client.ended(task_id, seconds=PATIENCE)["status"] == "SUCCESS"
+
+
+@pytest.mark.long
 def test_work_goes_on_when_the_broker_comes_back(
     deployment: Deployment, server: BrokerServer, served: Application
 ) -> None:
@@ -72,6 +83,7 @@ def test_work_goes_on_when_the_broker_comes_back(
     deployment.until_nothing_is_stored()
 
 
+@pytest.mark.long
 def test_nothing_is_lost_when_broker_and_worker_are_killed_together(
     deployment: Deployment, server: BrokerServer, served: Application
 ) -> None:
