@@ -45,7 +45,7 @@ bench: $(VENV)/installed-dev  ## measure; ARGS are those of python -m tests.benc
 bench-streams: $(VENV)/installed-dev  ## measure streams next to other servers; ARGS='--only gateway bare --clients 1000 --rate 20'
 	$(BIN)/python -m tests.bench.streams $(ARGS)
 
-faults: $(VENV)/installed-dev  ## break a deployment at random for minutes; ARGS='--seed 7 --minutes 10'
+faults: $(VENV)/installed-dev  ## break a deployment at random for minutes; ARGS='--seed 7 --minutes 10 --broker redis'
 	$(BIN)/python -m tests.faults $(ARGS)
 
 clean:  ## remove what these targets made here; the data of `gateway up` and `gateway demo` stays
