@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import Column, Dialect, MetaData, create_engine
 from sqlalchemy.dialects import postgresql
@@ -9,9 +11,11 @@ from sqlalchemy.dialects import postgresql
 from tests.postgres import PostgresServer, ServerKind, TestDatabase
 from tests.records import add_organization, add_task, connect
 from workerapp.db.address import DatabaseAddress
+from workerapp.db.migrations import versions
 from workerapp.db.migrations.migrate import upgrade
 from workerapp.db.tables import metadata
 
+LOST_TASKS = Path(versions.__file__).with_name("0002_lost_tasks.sql")
 #: Reached through SQL functions only.
 BEHIND_FUNCTIONS = {
     "alembic_version",
@@ -55,7 +59,8 @@ def test_tasks_that_wait_while_the_schema_is_upgraded_count_as_enqueued(
             (organization_id, waiting),
         )
         admin.execute("ALTER TABLE task DROP COLUMN enqueued, DROP COLUMN missed_at")
-        admin.execute("UPDATE alembic_version SET version_num = '0001'")
+        with connect(owner) as owning:
+            owning.execute(LOST_TASKS.read_bytes())
         upgrade(owner)
         assert dict(admin.execute("SELECT id, enqueued FROM task").fetchall()) == {waiting: True, ended: False}
         forced = "SELECT relforcerowsecurity FROM pg_class WHERE oid = 'task'::regclass"
