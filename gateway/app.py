@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from gateway.api import (
     admin,
@@ -25,6 +25,7 @@ from gateway.api import (
     test_configurations,
     test_runs,
     test_sets,
+    websocket,
 )
 from gateway.api.routing import administers, executes, reads, reads_stream, resource, writes
 from gateway.auth.keys import KeyFinder
@@ -74,6 +75,7 @@ def routes() -> list[BaseRoute]:
         resource("/v1/run-groups/{run_group_id}/events", get=reads_stream(events.stream_run_group_events)),
         resource("/v1/stream-tickets", post=reads(stream_tickets.create_stream_ticket)),
         resource("/v1/events", get=reads_stream(organization_events.get_events)),
+        WebSocketRoute("/v1/ws", websocket.converse),
         *_admin(),
         _open("/", service.about),
         _open("/healthz", service.health),

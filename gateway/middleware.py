@@ -24,6 +24,8 @@ CLIENT_CLOSED = 499
 #: Where a request's scope keeps what is known of the exchange.
 EXCHANGE = "gateway.exchange"
 
+SWITCHING_PROTOCOLS = 101
+_BEGINNINGS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 access_log = logging.getLogger("gateway.access")
@@ -39,7 +41,7 @@ class RequestContext:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, send)
@@ -85,8 +87,8 @@ class _Exchange:
         self.id = given if _ACCEPTABLE_ID.fullmatch(given) else uuid4().hex
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
+        if message["type"] in _BEGINNINGS:
+            self.status = message.get("status", SWITCHING_PROTOCOLS)
             headers = MutableHeaders(scope=message)
             headers[REQUEST_ID_HEADER] = self.id
             # The URL of a stream may hold a token, which a browser would hand on.
@@ -108,7 +110,7 @@ class _Exchange:
     def log(self) -> None:
         fields: dict[str, Any] = {
             "request_id": self.id,
-            "method": self._scope["method"],
+            "method": self._scope.get("method", "WEBSOCKET"),
             "path": self._scope["path"],
             "status": self.status,
             "milliseconds": round((time.monotonic() - self._began) * 1000, 1),

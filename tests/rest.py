@@ -10,14 +10,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-import uvicorn
 from starlette.applications import Starlette
 
 from gateway.app import create_app
 from gateway.auth.keyring import create_key, create_organization, open_keyring
 from gateway.auth.keys import TENANT_SCOPES
 from gateway.settings import GatewaySettings, load_gateway_settings
-from gateway.stream.server import Server, listen
+from gateway.stream.server import Server, listen, server_config
 from tests.contract import contract
 from tests.postgres import TestDatabase
 from workerapp.db.address import DatabaseAddress
@@ -81,8 +80,7 @@ async def gateway(database_url: str, **values: Any) -> AsyncGenerator[Gateway]:
     settings = gateway_settings(database_url, **values)
     app = create_app(settings)
     listener = listen("127.0.0.1", 0)
-    config = uvicorn.Config(app, log_config=None, lifespan="on", access_log=False, timeout_graceful_shutdown=5)
-    server = Server(config, app.state.hub)
+    server = Server(server_config(app, settings.stream), app.state.hub, settings.stream)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     try:

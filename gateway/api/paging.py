@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar, get_origin
 from uuid import UUID
 
 from pydantic import Field, TypeAdapter, ValidationError
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from gateway.api.answers import In, Out, Page
@@ -44,8 +45,13 @@ def read_query(request: Request, model: type[_Query]) -> _Query:
     Raises:
         ValidationFailed: one is unknown, given twice, or has another form.
     """
+    return read_parameters(request.query_params, model)
+
+
+def read_parameters(parameters: QueryParams, model: type[_Query]) -> _Query:
+    """As `read_query`, from parameters that stand elsewhere than in the request's URL."""
     given: dict[str, Any] = {}
-    for name, value in request.query_params.multi_items():
+    for name, value in parameters.multi_items():
         field = model.model_fields.get(name)
         if field is not None and get_origin(field.annotation) is tuple:
             given.setdefault(name, []).append(value)

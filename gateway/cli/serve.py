@@ -6,12 +6,10 @@ import argparse
 import logging
 import socket
 
-import uvicorn
-
 from gateway.app import create_app
 from gateway.cli.failures import CommandFailed, ExitStatus
 from gateway.settings import SettingsInvalid, load_gateway_settings
-from gateway.stream.server import PortUnavailable, Server, listen
+from gateway.stream.server import PortUnavailable, Server, listen, server_config
 from workerapp.contract.logs import configure_logging
 
 logger = logging.getLogger(__name__)
@@ -47,12 +45,5 @@ def execute(options: argparse.Namespace) -> int:
         host, port = listener.getsockname()[:2]
         logger.info("serving", extra={"url": f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"})
     app = create_app(settings)
-    config = uvicorn.Config(
-        app,
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-    )
-    Server(config, app.state.hub, settings.stream).run(sockets=[listener])
+    Server(server_config(app, settings.stream), app.state.hub, settings.stream).run(sockets=[listener])
     return ExitStatus.OK

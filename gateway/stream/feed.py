@@ -18,7 +18,11 @@ class Follower(Protocol):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing will ever come."""
+        """Whether this stream ends here."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it ends because nothing will ever come: the client has everything."""
 
     @property
     def cursor(self) -> str | None:
@@ -44,9 +48,8 @@ class Feed(Protocol):
         """Begin at the client's cursor."""
 
 
-async def follow(feed: Feed, subscription: Subscription, keep_alive: float) -> AsyncGenerator[Batch, None]:
+async def follow(follower: Follower, subscription: Subscription, keep_alive: float) -> AsyncGenerator[Batch, None]:
     """Everything there is to send, to the end; an empty batch when nothing happened for so many seconds."""
-    follower = feed.follow(subscription)
     while not follower.is_over:
         batch = await follower.advance()
         if batch is not None:

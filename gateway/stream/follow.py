@@ -61,7 +61,17 @@ class SubjectFeed:
 class SubjectFollower:
     """How far one stream is."""
 
-    __slots__ = ("_feed", "_has_begun", "_is_behind", "_is_final", "_known", "_last", "_subscription", "is_over")
+    __slots__ = (
+        "_feed",
+        "_has_begun",
+        "_is_behind",
+        "_is_cut",
+        "_is_final",
+        "_known",
+        "_last",
+        "_subscription",
+        "is_over",
+    )
 
     def __init__(self, feed: SubjectFeed, subscription: Subscription) -> None:
         self._feed = feed
@@ -71,7 +81,13 @@ class SubjectFollower:
         self._has_begun = False
         self._is_behind = False  # the table has, or may have, more
         self._is_final = False  # nothing comes after `_known`
+        self._is_cut = False  # it ends here, and not with its subject
         self.is_over = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it ends because nothing will ever come: the client has everything."""
+        return self.is_over and not self._is_cut
 
     @property
     def cursor(self) -> str | None:
@@ -134,7 +150,7 @@ class SubjectFollower:
             return self._accept([event for burst in bursts for event in burst.events])
         if self._subscription.end is None:
             return None
-        self.is_over = True
+        self.is_over = self._is_cut = True
         if self._subscription.end is End.CLOSED:
             return None
         return Batch([Notice(NoticeKind(self._subscription.end), str(self._last))])

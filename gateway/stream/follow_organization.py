@@ -57,6 +57,11 @@ class OrganizationFollower:
         self.is_over = False
 
     @property
+    def is_complete(self) -> bool:
+        """Never: there is always something to come."""
+        return False
+
+    @property
     def cursor(self) -> str | None:
         """Where the client is, at the least; nothing may be left to take."""
         published = self._feed.hub.position

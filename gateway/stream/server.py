@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
+from contextlib import suppress
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from gateway.stream.hub import Hub
 from gateway.stream.settings import StreamSettings
@@ -15,12 +18,30 @@ class PortUnavailable(Exception):
     """Nobody can listen there; the message says why."""
 
 
+def server_config(app: ASGIApp, settings: StreamSettings) -> uvicorn.Config:
+    """How uvicorn serves the application: WebSockets take small messages only, and are not compressed.
+
+    Compression would triple the memory of an idle connection.
+    """
+    return uvicorn.Config(
+        app,
+        lifespan="on",
+        ws="websockets-sansio",
+        ws_max_size=settings.max_message_bytes,
+        ws_per_message_deflate=False,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+    )
+
+
 class Server(uvicorn.Server):
     """Ends the streams itself: uvicorn waits for open responses before it tells the application to stop."""
 
     def __init__(self, config: uvicorn.Config, hub: Hub, settings: StreamSettings | None = None) -> None:
         super().__init__(config)
         self._hub = hub
+        self._drain_timeout = (settings or StreamSettings()).drain_timeout
         # Of WebSockets it writes the whole URL at INFO and the headers at DEBUG: tokens and keys would be among them.
         uvicorn_log = logging.getLogger("uvicorn.error")
         uvicorn_log.setLevel(max(uvicorn_log.level, logging.WARNING))
@@ -30,6 +51,9 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, then the connections, then the application."""
         self._hub.drain()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._drain_timeout):
+                await self._hub.wait_until_empty()
         await super().shutdown(sockets)
 
 

@@ -40,8 +40,14 @@ class StreamSettings:
     # All streams of a process: each subscription of a WebSocket counts as one.
     max_streams: int = 20_000
     max_streams_per_organization: int = 5_000
+    #: Subscriptions of one WebSocket.
+    max_subscriptions: int = 200
+    #: The largest message a WebSocket's client may send, in bytes.
+    max_message_bytes: int = 64 * 1024
 
     # The server.
+    #: How long a shutdown waits for the streams to say that they end, before it ends the connections.
+    drain_timeout: float = 5.0
     #: How long a shutdown waits for responses that clients do not take.
     shutdown_timeout: int = 10
     #: What was sent and not acknowledged for this long ends a connection.

@@ -85,7 +85,7 @@ class Stream:
         """To the end of the stream: numbers of events, names of everything else."""
         with self.feed.subscribe() as subscription:
             async with asyncio.timeout(PATIENCE):
-                async for batch in follow(self.feed, subscription, SETTINGS.keep_alive):
+                async for batch in follow(self.feed.follow(subscription), subscription, SETTINGS.keep_alive):
                     for item in batch.items:
                         self._note(item)
         return self.told
@@ -222,7 +222,7 @@ async def test_silence_is_told_so_that_the_connection_can_be_kept_alive(
     task = await ours.submit()
     stream = Stream(hub, engine, ours.organization_id, task, after=1, settings=replace(SETTINGS, keep_alive=0.01))
     with stream.feed.subscribe() as subscription:
-        batches = follow(stream.feed, subscription, SETTINGS.keep_alive)
+        batches = follow(stream.feed.follow(subscription), subscription, SETTINGS.keep_alive)
         async with asyncio.timeout(PATIENCE):
             assert [(await anext(batches)).items for _ in range(3)] == [[], [], []]
         await batches.aclose()
@@ -253,7 +253,7 @@ async def test_reader_that_falls_behind_while_it_replays_catches_up_from_the_tab
     small = Hub(replace(SETTINGS, queue_events=2))
     stream = Stream(small, engine, ours.organization_id, task, after=0, settings=replace(SETTINGS, replay_page=5))
     with stream.feed.subscribe() as subscription:
-        batches = follow(stream.feed, subscription, SETTINGS.keep_alive)
+        batches = follow(stream.feed.follow(subscription), subscription, SETTINGS.keep_alive)
         numbers = [int(item.cursor or 0) for item in (await anext(batches)).items]
         for event in await EventLog(engine).page(stream.caller, task, after=5, most=100):
             await publish(small, [event])
@@ -272,7 +272,7 @@ async def test_reader_that_does_not_keep_up_is_told_that_it_lags(engine: AsyncEn
     reading = asyncio.create_task(quick.read())
     await eventually(lambda: quick.told)
     with slow.feed.subscribe() as subscription:
-        batches = follow(slow.feed, subscription, SETTINGS.keep_alive)
+        batches = follow(slow.feed.follow(subscription), subscription, SETTINGS.keep_alive)
         await anext(batches)
         await ours.progress(task, 1)
         await ours.progress(task, 2)

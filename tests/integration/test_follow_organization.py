@@ -78,7 +78,7 @@ class Client:
         )
         until = None if most is None else len(self.told) + most
         with feed.subscribe() as subscription:
-            async for batch in follow(feed, subscription, SETTINGS.keep_alive):
+            async for batch in follow(feed.follow(subscription), subscription, SETTINGS.keep_alive):
                 for item in batch.items:
                     self._take(item)
                     if len(self.told) == until:

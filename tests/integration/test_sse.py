@@ -246,7 +246,7 @@ async def test_connection_of_a_client_that_does_not_read_is_cut_off_too(
 
 
 async def test_shutdown_does_not_wait_for_a_client_that_does_not_read(database: TestDatabase) -> None:
-    async with serving(database, replace(LARGE, shutdown_timeout=1)) as site:
+    async with serving(database, replace(LARGE, drain_timeout=1, shutdown_timeout=1)) as site:
         task = await site.ours.submit()
         stalled = _stalled_client(site, task)
         await eventually(lambda: len(site.hub) == 1)

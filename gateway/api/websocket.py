@@ -1,0 +1,101 @@
+"""`/v1/ws`: the streams of one caller over one WebSocket."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from starlette.datastructures import QueryParams
+from starlette.websockets import WebSocket
+
+from gateway.api.faults import invalid_parameter
+from gateway.api.feeds import WHAT, open_organization, open_subject
+from gateway.api.organization_events import FilterQuery, read_after, read_filter
+from gateway.api.paging import MAX_ID_LENGTH, not_found, read_parameters
+from gateway.auth.authenticate_stream import SUBPROTOCOL, StreamCaller, authenticate_stream
+from gateway.errors import ApiError, NotFound, as_api_error, problem
+from gateway.middleware import request_id
+from gateway.services import Services
+from gateway.stream.cursor import CursorInvalid, parse_cursor
+from gateway.stream.feed import Feed
+from gateway.stream.subject import Subject, SubjectKind
+from gateway.stream.websocket import Conversation, Subscribe
+
+ORGANIZATION = "/v1/events"
+_COLLECTIONS = {
+    "tasks": SubjectKind.TASK,
+    "test-runs": SubjectKind.TEST_RUN,
+    "run-groups": SubjectKind.RUN_GROUP,
+}
+_SUBJECT = re.compile(rf"/v1/({'|'.join(_COLLECTIONS)})/([^/]+)/events")
+
+
+class SubscriptionQuery(FilterQuery):
+    """What a subscription's path may ask for; where it begins stands beside it."""
+
+    limit: None = None
+
+
+async def converse(websocket: WebSocket) -> None:
+    """Let the client in, and follow what it subscribes to."""
+    services: Services = websocket.state.services
+    try:
+        watcher = await authenticate_stream(websocket, services)
+    except Exception as error:
+        answer = as_api_error(error)
+        if answer is None:
+            raise
+        await websocket.send_denial_response(problem(answer, request_id.get()))
+        return
+    offered = SUBPROTOCOL in websocket.scope["subprotocols"]
+    await websocket.accept(SUBPROTOCOL if offered else None)
+
+    async def open_feed(message: Subscribe) -> Feed | None:
+        return await _open_feed(services, watcher, message)
+
+    await Conversation(websocket, open_feed, _describe, services.settings.stream).run()
+
+
+async def _open_feed(services: Services, watcher: StreamCaller, message: Subscribe) -> Feed | None:
+    address = urlsplit(message.to)
+    query = read_parameters(QueryParams(address.query), SubscriptionQuery)
+    if address.path == ORGANIZATION:
+        return open_organization(services, watcher, read_after(message.after, "after"), read_filter(query))
+    if address.query:
+        raise invalid_parameter("to", "The stream of one subject takes no filters.")
+    return await open_subject(services, watcher, _subject_at(address.path), _read_cursor(message.after))
+
+
+def _subject_at(path: str) -> Subject:
+    found = _SUBJECT.fullmatch(path)
+    if found is None:
+        raise NotFound(
+            f'There is no stream at "{path[:200]}"; subscribe to {ORGANIZATION}, or to links.events of a submission.'
+        )
+    kind, text = _COLLECTIONS[found[1]], found[2]
+    if kind is SubjectKind.TASK:
+        if len(text) > MAX_ID_LENGTH or "\0" in text:
+            raise not_found(WHAT[kind], text)
+        return Subject(kind, text)
+    try:
+        return Subject(kind, str(UUID(text)))
+    except ValueError:
+        raise not_found(WHAT[kind], text) from None
+
+
+def _read_cursor(after: str | None) -> int | None:
+    try:
+        return parse_cursor(None, after)
+    except CursorInvalid as error:
+        raise invalid_parameter("after", str(error)) from None
+
+
+def _describe(error: Exception) -> dict[str, Any] | None:
+    answer: ApiError | None = as_api_error(error)
+    if answer is None:
+        return None
+    described: dict[str, Any] = json.loads(bytes(problem(answer, request_id.get()).body))
+    return described
