@@ -22,6 +22,7 @@ from gateway.stream.burst import Burst
 from gateway.stream.eager import Eager
 from gateway.stream.feed import Feed
 from gateway.stream.hub import Subscription
+from gateway.stream.listening import Listener
 from gateway.stream.settings import StreamSettings
 
 logger = logging.getLogger(__name__)
@@ -70,8 +71,7 @@ class _Writer:
     __slots__ = (
         "_follower",
         "_is_quiet",
-        "_listening",
-        "_receive",
+        "_listener",
         "_send",
         "_settings",
         "_subscription",
@@ -84,11 +84,10 @@ class _Writer:
         self._follower = feed.follow(subscription)
         self._settings = settings
         self._subscription = subscription
-        self._receive = receive
+        self._listener = Listener(receive)
         self._send = send
         self._is_quiet = True  # nothing was sent since the last keep-alive was due
         self._unsent: Eager | None = None  # a batch that the connection could not take at once
-        self._listening: asyncio.Timeout | None = None
 
     async def run(self) -> None:
         now = asyncio.get_running_loop().time
@@ -105,7 +104,7 @@ class _Writer:
 
     async def _rest(self) -> None:
         """Until there is something to do; what the hub can send from where it stands is nothing to do."""
-        self._subscription.attach(self._wake, self._pass_on)
+        self._subscription.attach(self._listener.wake, self._pass_on)
         await self._listen(self._settings.keep_alive)
         self._subscription.detach()
         if self._unsent is not None:
@@ -118,21 +117,8 @@ class _Writer:
 
     async def _listen(self, seconds: float) -> None:
         """Listen for the client to leave, which closes the subscription, until woken or for so many seconds."""
-        try:
-            async with asyncio.timeout(seconds) as self._listening:
-                while (await self._receive())["type"] != "http.disconnect":
-                    pass
-                self._subscription.close()
-        except TimeoutError:
-            pass
-        finally:
-            self._listening = None
-
-    def _wake(self) -> None:
-        # Once: what has begun to time out must not be told again.
-        if self._listening is not None:
-            self._listening.reschedule(0)
-            self._listening = None
+        if await self._listener.listen(seconds):
+            self._subscription.close()
 
     def _pass_on(self, burst: Burst) -> bool:
         return self._unsent is None and self._follower.pass_on(burst, self._send_at_once)
@@ -142,7 +128,7 @@ class _Writer:
         self._is_quiet = False
         if not sending.is_done:
             self._unsent = sending
-            self._wake()
+            self._listener.wake()
         return True
 
     async def _write(self, body: bytes) -> None:
