@@ -34,6 +34,9 @@ class GatewaySettings(SharedSettings):
     #: How many events one request looks at for those that pass its filters.
     max_events_scanned: int = Field(default=2_000, ge=1)
 
+    #: How long `Prefer: wait` makes a request wait, at most.
+    wait_max_seconds: int = Field(default=30, ge=0)
+
     idempotency_ttl_seconds: float = Field(default=DAY, gt=0)
     #: How long a request waits for another one with the same key.
     idempotency_wait_seconds: float = Field(default=10, gt=0)

@@ -14,8 +14,10 @@ from starlette.responses import Response
 
 from gateway.api.answers import In, Links, Out, Time, answer
 from gateway.api.body import read_body
+from gateway.api.current import Current, answer_current
 from gateway.api.idempotency import Made, make_once
 from gateway.api.paging import PageQuery, not_found, page_limit, page_of, path_text, read_cursor, read_query
+from gateway.api.routing import Answer
 from gateway.errors import Fault, QueueNotAllowed, TaskNotAllowed, ValidationFailed
 from gateway.launcher import LaunchOptions
 from gateway.services import services_of
@@ -126,10 +128,16 @@ async def submit_task(request: Request, caller: Caller) -> Response:
     return response
 
 
-async def get_task(request: Request, caller: Caller) -> Response:
-    task_id = path_text(request, "task_id", WHAT)
-    async with tenant_transaction(services_of(request).engine, caller) as connection:
-        return answer(await _find(connection, caller, task_id))
+async def get_task(request: Request, caller: Caller) -> Answer:
+    """The task, or 304; with `Prefer: wait` when it has ended, or is no more what the caller has."""
+    engine, task_id = services_of(request).engine, path_text(request, "task_id", WHAT)
+
+    async def read() -> Current:
+        async with tenant_transaction(engine, caller) as connection:
+            task = await _find(connection, caller, task_id)
+        return Current(body=task, seq=task.seq, is_terminal=task.status in FINAL_TASK_STATES)
+
+    return await answer_current(request, caller, task_id, read)
 
 
 async def cancel_task(request: Request, caller: Caller) -> Response:

@@ -13,7 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api.answers import Links, Out, Time, answer
+from gateway.api.current import Current, answer_current
 from gateway.api.paging import PageQuery, Position, not_found, page_limit, page_of, path_uuid, read_cursor, read_query
+from gateway.api.routing import Answer
 from gateway.services import services_of
 from workerapp.contract.caller import Caller
 from workerapp.contract.events import CONTROL_CHANNEL, EVENT_CHANNEL
@@ -117,10 +119,16 @@ async def list_test_runs(request: Request, caller: Caller) -> Response:
     return answer(page_of(rows, limit, _test_run, lambda row: row.id))
 
 
-async def get_test_run(request: Request, caller: Caller) -> Response:
-    key = path_uuid(request, "test_run_id", WHAT)
-    async with tenant_transaction(services_of(request).engine, caller) as connection:
-        return answer(_test_run(await _find(connection, caller, key)))
+async def get_test_run(request: Request, caller: Caller) -> Answer:
+    """The run, or 304; with `Prefer: wait` when it has ended, or is no more what the caller has."""
+    engine, key = services_of(request).engine, path_uuid(request, "test_run_id", WHAT)
+
+    async def read() -> Current:
+        async with tenant_transaction(engine, caller) as connection:
+            run = _test_run(await _find(connection, caller, key))
+        return Current(body=run, seq=run.seq, is_terminal=run.status in FINAL_RUN_STATUSES)
+
+    return await answer_current(request, caller, str(key), read)
 
 
 async def cancel_test_run(request: Request, caller: Caller) -> Response:

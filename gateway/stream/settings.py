@@ -37,7 +37,7 @@ class StreamSettings:
     #: What `retry:` tells clients, give or take a half.
     retry: float = 3.0
 
-    # All streams of a process: each subscription of a WebSocket counts as one.
+    # All streams of a process: each subscription of a WebSocket counts as one, and each request that waits.
     max_streams: int = 20_000
     max_streams_per_organization: int = 5_000
     #: Subscriptions of one WebSocket.
