@@ -199,9 +199,10 @@ class Transport(virtual.Transport):
 
     # ------------------------------------------------------------ both
     def _fill(self) -> bool:
-        for channel in list(self.channels):
-            if channel.patience() == 0:
-                self._inbox.extend((channel, delivery) for delivery in channel.fetch())
+        """Fetch for all; what one node alone is told comes first: who revokes tasks and then sends some means those."""
+        waiting = [channel for channel in self.channels if channel.patience() == 0]
+        found = [(channel, delivery) for channel in waiting for delivery in channel.fetch()]
+        self._inbox.extend(sorted(found, key=lambda pair: pair[1].queue not in pair[0].temporary))
         return bool(self._inbox)
 
     def _patience(self) -> float:

@@ -59,7 +59,8 @@ class Channel(virtual.Channel):
         self._pid = os.getpid()
         self._transport = connection
         self._unacknowledged_queues: set[str] = set()
-        self._temporary: set[str] = set()
+        #: Queues of one consumer, which go when it does.
+        self.temporary: set[str] = set()
 
     @cached_property
     def lease(self) -> Lease:
@@ -122,7 +123,7 @@ class Channel(virtual.Channel):
             return queue_declare_ok_t(queue, self._size(queue), 0)
         expires = "x-expires" in (kwargs.get("arguments") or {})
         if kwargs.get("auto_delete") or kwargs.get("exclusive") or expires:
-            self._temporary.add(queue)
+            self.temporary.add(queue)
             self._transport.keeper.touch(queue)
         return queue_declare_ok_t(queue, 0, 0)
 
@@ -132,7 +133,7 @@ class Channel(virtual.Channel):
         exchange = exchange or "amq.direct"
         kind = self.typeof(exchange)
         _, pattern, _ = kind.prepare_bind(queue, exchange, routing_key, arguments)
-        self._call("broker_bind", exchange, kind.type, routing_key, pattern, queue, queue in self._temporary)
+        self._call("broker_bind", exchange, kind.type, routing_key, pattern, queue, queue in self.temporary)
 
     def queue_unbind(
         self, queue: str, exchange: str | None = None, routing_key: str = "", arguments: Any = None, **kwargs: Any
@@ -142,7 +143,7 @@ class Channel(virtual.Channel):
     def queue_delete(self, queue: str, if_unused: bool = False, if_empty: bool = False, **kwargs: Any) -> None:
         if if_empty and self._size(queue):
             return
-        self._temporary.discard(queue)
+        self.temporary.discard(queue)
         self._transport.keeper.forget(queue)
         self._call("broker_delete_queue", queue)
 
@@ -165,7 +166,7 @@ class Channel(virtual.Channel):
     def basic_cancel(self, consumer_tag: str) -> None:
         queue = self._tag_to_queue.get(consumer_tag)
         super().basic_cancel(consumer_tag)
-        if queue in self._temporary and queue not in self._active_queues:
+        if queue in self.temporary and queue not in self._active_queues:
             with suppress(*LOST):
                 self.queue_delete(queue)
 

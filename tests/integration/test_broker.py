@@ -93,6 +93,19 @@ def test_urgent_messages_come_first(connection: Connection) -> None:
         assert drain(connection, messages, 4) == [9, 9, 5, 0]
 
 
+def test_what_one_node_is_told_comes_before_the_tasks_that_are_fetched_with_it(connection: Connection) -> None:
+    order: list[str] = []
+    with connection.channel() as tasks, connection.channel() as control:
+        tasks.basic_consume(QUEUE, True, lambda _: order.append("task"), "tasks")  # noqa: FBT003  # kombu's signature
+        control.queue_declare("node", auto_delete=True)
+        control.basic_consume("node", True, lambda _: order.append("revoke"), "control")  # noqa: FBT003
+        publish(connection, queue="node")
+        publish(connection)
+        while len(order) < 2:
+            connection.drain_events(timeout=5)
+    assert order == ["revoke", "task"]
+
+
 def test_message_is_not_delivered_before_its_eta(queue: Queues, connection: Connection) -> None:
     eta = datetime.now(UTC) + timedelta(seconds=1.5)
     publish(connection, headers={"eta": eta.isoformat()})
