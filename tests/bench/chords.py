@@ -1,6 +1,6 @@
 """`python -m tests.bench.chords`: trivial tasks and chords, on ours and on stock Celery with Redis and with RabbitMQ.
 
-All run one after the other on this machine, each with four prefork children and the same tasks. Ours and the stock
+They take turns on this machine, each with four prefork children and the same tasks. Ours and the stock
 database backend have a Postgres that writes to disk; Redis writes nothing. Ratios travel, absolute figures do not.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -46,20 +47,29 @@ class Side:
         return self.app.tasks[f"tests.bench.{name}"]
 
 
-def measure(side: Side, options: argparse.Namespace) -> dict[str, list[float]]:
-    """Every figure of one side, by name."""
-    found: dict[str, list[float]] = {TRIVIAL: []}
+def measure(sides: list[Side], options: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
+    """Every figure by side and name. The sides take turns, so that what else the machine does falls on all of them."""
+    figures: dict[str, dict[str, list[float]]] = {side.name: defaultdict(list) for side in sides}
     for _ in range(options.repeat):
-        waiting = [side.task("now").apply_async(headers=dict(side.headers)) for _ in range(options.tasks)]
-        with side.worker:
-            ends = sorted(result.get(timeout=PATIENCE, interval=0.05) for result in waiting)
-        found[TRIVIAL].append(len(ends) / (ends[-1] - ends[0]))
-    with side.worker:
-        run_chord(side, 10)  # warms everything up
+        for side in sides:
+            figures[side.name][TRIVIAL].append(trivial_tasks_per_second(side, options.tasks))
+    with ExitStack() as stack:
+        for side in sides:
+            stack.enter_context(side.worker)
+            run_chord(side, 10)  # warms everything up
         for size in options.sizes:
-            samples = max(2, min(options.samples, 2000 // size))
-            found[f"chord of {size}: last part to body, ms"] = [run_chord(side, size) for _ in range(samples)]
-    return found
+            for _ in range(max(2, min(options.samples, 4000 // size))):
+                for side in sides:
+                    figures[side.name][f"chord of {size}: last part to body, ms"].append(run_chord(side, size))
+    return figures
+
+
+def trivial_tasks_per_second(side: Side, count: int) -> float:
+    """From the first end to the last of tasks that all wait when the worker starts."""
+    waiting = [side.task("now").apply_async(headers=dict(side.headers)) for _ in range(count)]
+    with side.worker:
+        ends = sorted(result.get(timeout=PATIENCE, interval=0.05) for result in waiting)
+    return len(ends) / (ends[-1] - ends[0])
 
 
 def run_chord(side: Side, size: int) -> float:
@@ -111,23 +121,18 @@ def stock(name: str, broker: str, backend: str) -> Iterator[Side]:
 
 def main() -> None:
     options = _options()
-    figures: dict[str, dict[str, list[float]]] = {}
     with _server() as server, ExitStack() as stack:
         rabbitmq_results = stack.enter_context(_plain_database(server)).replace(
             "postgresql+psycopg", "db+postgresql+psycopg"
         )
-        sides = {
+        known = {
             "ours": lambda: ours(server),
             "redis": lambda: stock("Redis + Redis", options.redis, options.redis),
             "rabbitmq": lambda: stock("RabbitMQ + stock db backend", options.rabbitmq, rabbitmq_results),
         }
-        for name in options.sides:
-            with sides[name]() as side:
-                figures[side.name] = measure(side, options)
-                print(
-                    {key: [round(value, 1) for value in values] for key, values in figures[side.name].items()},
-                    file=sys.stderr,
-                )
+        figures = measure([stack.enter_context(known[name]()) for name in options.sides], options)
+    for name, found in figures.items():
+        print(name, {key: [round(value, 1) for value in values] for key, values in found.items()}, file=sys.stderr)
     _show(figures)
 
 
@@ -149,7 +154,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sizes", nargs="+", type=int, default=[10, 100, 1000], help="parts of the chords")
     parser.add_argument("--samples", type=int, default=20, help="chords of each size, fewer of the large ones")
     parser.add_argument("--tasks", type=int, default=2000, help="how many trivial tasks are queued")
-    parser.add_argument("--repeat", type=int, default=2, help="how often that is measured")
+    parser.add_argument("--repeat", type=int, default=3, help="how often that is measured")
     parser.add_argument("--redis", default="redis://127.0.0.1:6379/8")
     parser.add_argument("--rabbitmq", default="amqp://guest:guest@127.0.0.1:5672//")
     return parser.parse_args()

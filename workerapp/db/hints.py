@@ -50,10 +50,12 @@ class Hints:
         if self._pid != os.getpid():
             self._begin()
         with self._lock:
+            is_known = self._waiting.issuperset(channels)
             self._waiting.update(channels)
             if self._thread is None:
                 self._start()
-        self._wake.set()
+        if not is_known:  # else the thread sleeps until they are due, and waking it costs more than it does
+            self._wake.set()
 
     @contextmanager
     def held(self) -> Iterator[None]:
