@@ -10,9 +10,11 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp
 
 from gateway.api import (
     admin,
@@ -84,10 +86,23 @@ def routes() -> list[BaseRoute]:
     ]
 
 
+class _Application(Starlette):
+    """Without Starlette's own answer to exceptions that nobody else has answered for.
+
+    `RequestContext` has one, and every layer around the routes waits with each open stream.
+    """
+
+    def build_middleware_stack(self) -> ASGIApp:
+        app: ASGIApp = ExceptionMiddleware(self.router, handlers=self.exception_handlers)
+        for layer, args, kwargs in reversed(self.user_middleware):
+            app = layer(app, *args, **kwargs)
+        return app
+
+
 def create_app(settings: GatewaySettings) -> Starlette:
     """Build an application; `app.state.hub` is what a server drains before it stops."""
     hub = Hub(settings.stream)
-    app = Starlette(
+    app = _Application(
         routes=routes(),
         middleware=[Middleware(RequestContext), Middleware(BodyLimit, limit=settings.max_body_bytes)],
         exception_handlers={ApiError: _answer_error, HTTPException: _answer_http_error},

@@ -31,7 +31,7 @@ class StreamSettings:
     #: Events looked at for one page, where a filter lets few of them pass.
     replay_scan: int = 2000
     keep_alive: float = 15.0
-    send_timeout: float = 30.0
+    send_timeout: float = 15.0
     #: A stream ends after this time (less up to a tenth, so that not all do at once); the client resumes.
     max_age: float = 1800.0
     #: What `retry:` tells clients, give or take a half.
@@ -51,5 +51,5 @@ class StreamSettings:
     #: How long a shutdown waits for responses that clients do not take.
     shutdown_timeout: int = 10
     #: What was sent and not acknowledged for this long ends a connection.
-    tcp_user_timeout: float = 30.0
+    tcp_user_timeout: float = 15.0
     backlog: int = 2048

@@ -27,7 +27,8 @@ class OurGateway(Gateway):
     """`gateway serve`; each event is an update of a task's row, committed, and a hint as the worker sends it."""
 
     def __init__(self, database: TestDatabase, *, clients_per_task: int | None = None, path: str | None = None) -> None:
-        super().__init__(database, environment={"GATEWAY_LOG_LEVEL": "WARNING"})
+        roomy = {"GATEWAY_STREAM__MAX_STREAMS_PER_ORGANIZATION": "100000", "GATEWAY_STREAM__MAX_STREAMS": "100000"}
+        super().__init__(database, environment={"GATEWAY_LOG_LEVEL": "WARNING", **roomy})
         self._database = database
         self._clients_per_task = clients_per_task
         self._path = path
