@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from typing import Any
 
 from starlette.applications import Starlette
@@ -35,6 +36,7 @@ from gateway.auth.stream_tokens import StreamTokens
 from gateway.database import DatabaseUnreachable, ServingRefused, make_engine
 from gateway.errors import ApiError, BadRequest, MethodNotAllowed, NotFound, problem
 from gateway.launcher import Launcher
+from gateway.metrics import Metrics
 from gateway.middleware import BodyLimit, RequestContext, request_id
 from gateway.outbox import Hints
 from gateway.services import Services
@@ -82,6 +84,7 @@ def routes() -> list[BaseRoute]:
         _open("/", service.about),
         _open("/healthz", service.health),
         _open("/readyz", service.readiness),
+        _open("/metrics", service.metrics),
         _open("/openapi.yaml", service.openapi),
     ]
 
@@ -101,12 +104,14 @@ class _Application(Starlette):
 
 def create_app(settings: GatewaySettings) -> Starlette:
     """Build an application; `app.state.hub` is what a server drains before it stops."""
-    hub = Hub(settings.stream)
+    metrics = Metrics(version(service.DISTRIBUTION))
+    hub = Hub(settings.stream, metrics.streams)
+    metrics.watch(hub, settings.stream)
     app = _Application(
         routes=routes(),
-        middleware=[Middleware(RequestContext), Middleware(BodyLimit, limit=settings.max_body_bytes)],
+        middleware=[Middleware(RequestContext, metrics=metrics), Middleware(BodyLimit, limit=settings.max_body_bytes)],
         exception_handlers={ApiError: _answer_error, HTTPException: _answer_http_error},
-        lifespan=lambda _: _lifespan(settings, hub),
+        lifespan=lambda _: _lifespan(settings, hub, metrics),
     )
     # A path with one slash more is another path, and there is nothing at it.
     app.router.redirect_slashes = False
@@ -115,9 +120,9 @@ def create_app(settings: GatewaySettings) -> Starlette:
 
 
 @asynccontextmanager
-async def _lifespan(settings: GatewaySettings, hub: Hub) -> AsyncIterator[State]:
+async def _lifespan(settings: GatewaySettings, hub: Hub, metrics: Metrics) -> AsyncIterator[State]:
     engine = make_engine(settings)
-    tail = Tail(settings.database, hub, settings.stream)
+    tail = Tail(settings.database, hub, settings.stream, metrics.streams)
     services = Services(
         settings=settings,
         engine=engine,
@@ -130,6 +135,7 @@ async def _lifespan(settings: GatewaySettings, hub: Hub) -> AsyncIterator[State]
         hub=hub,
         log=EventLog(engine),
         tail=tail,
+        metrics=metrics,
     )
     try:
         await _look_for_database(services)

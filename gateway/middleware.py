@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import BodyTooLarge, InternalError, as_api_error, problem
+from gateway.metrics import Metrics
 
 REQUEST_ID_HEADER = "x-request-id"
 CLIENT_CLOSED = 499
@@ -37,14 +38,15 @@ request_id: ContextVar[str] = ContextVar("request_id", default="-")
 class RequestContext:
     """Names the request, logs it when it ends, and answers for exceptions nobody else has answered for."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send)
+        exchange = _Exchange(scope, send, self._metrics)
         token = request_id.set(exchange.id)
         scope[EXCHANGE] = exchange
         try:
@@ -52,7 +54,7 @@ class RequestContext:
             if exchange.detached is not None:
                 await exchange.detached(scope, receive, exchange.send)
         except ClientDisconnect:
-            exchange.status = CLIENT_CLOSED
+            exchange.answer(CLIENT_CLOSED)
         except Exception as error:  # noqa: BLE001 - it is answered and logged
             await exchange.fail(error, scope, receive)
         finally:
@@ -75,11 +77,12 @@ class Detached:
 class _Exchange:
     """One request and how far its answer is."""
 
-    __slots__ = ("_began", "_scope", "_send", "detached", "id", "status")
+    __slots__ = ("_began", "_metrics", "_scope", "_send", "detached", "id", "status")
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, metrics: Metrics) -> None:
         self._scope = scope
         self._send = send
+        self._metrics = metrics
         self._began = time.monotonic()
         self.status = 0
         self.detached: ASGIApp | None = None
@@ -88,12 +91,18 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         if message["type"] in _BEGINNINGS:
-            self.status = message.get("status", SWITCHING_PROTOCOLS)
+            self.answer(message.get("status", SWITCHING_PROTOCOLS))
             headers = MutableHeaders(scope=message)
             headers[REQUEST_ID_HEADER] = self.id
             # The URL of a stream may hold a token, which a browser would hand on.
             headers["referrer-policy"] = "no-referrer"
         await self._send(message)
+
+    def answer(self, status: int) -> None:
+        """Count the answer when it begins: a stream's would otherwise not be seen before its end."""
+        if not self.status:
+            self._metrics.answer(self._scope, status, time.monotonic() - self._began)
+        self.status = status
 
     async def fail(self, error: Exception, scope: Scope, receive: Receive) -> None:
         answer = as_api_error(error)

@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 from gateway.auth.keys import KeyFinder
 from gateway.auth.stream_tokens import StreamTokens
 from gateway.launcher import Launcher
+from gateway.metrics import Metrics
 from gateway.outbox import Hints
 from gateway.settings import GatewaySettings
 from gateway.stream.event_log import EventLog
@@ -31,6 +32,7 @@ class Services:
     hub: Hub
     log: EventLog
     tail: Tail
+    metrics: Metrics
 
 
 def services_of(connection: HTTPConnection) -> Services:

@@ -27,6 +27,9 @@ class GatewaySettings(SharedSettings):
     task_queues: Words = ()
     run_deadline_seconds: float = Field(default=DAY, gt=0)
 
+    #: Whether `/metrics` answers; it does so without a key.
+    metrics: bool = True
+
     max_body_bytes: int = Field(default=10 * 1024 * 1024, ge=1024)
     max_tests_per_request: int = Field(default=10_000, ge=1)
     page_size: int = Field(default=50, ge=1)

@@ -48,7 +48,7 @@ async def _stream(request: Request, watcher: StreamCaller, subject: Subject) -> 
     feed = await open_subject(services, watcher, subject, _read_cursor(request))
     if feed is None:
         return Response(status_code=204)
-    return Detached(EventStream(feed, services.settings.stream))
+    return Detached(EventStream(feed, services.settings.stream, services.metrics.streams))
 
 
 def _read_cursor(request: Request) -> int | None:

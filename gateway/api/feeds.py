@@ -74,10 +74,12 @@ async def _read_subject(services: Services, caller: Caller, subject: Subject) ->
 def _check_room(services: Services, caller: Caller) -> None:
     """Streams that are being opened at this moment are not counted yet: a few more than the limit may come through."""
     room, settings = services.hub.room_for(caller.organization_id), services.settings.stream
+    if room is Room.FREE:
+        return
+    services.metrics.refuse(room)
     if room is Room.ORGANIZATION_FULL:
         raise OrganizationStreamsFull(
             f"Your organization has {settings.max_streams_per_organization} streams open at this gateway, which is the"
             " limit; close one, or follow several subjects over one GET /v1/events."
         )
-    if room is Room.FULL:
-        raise StreamsFull("This gateway has as many streams open as it may; try again, another one may have room.")
+    raise StreamsFull("This gateway has as many streams open as it may; try again, another one may have room.")

@@ -1,4 +1,4 @@
-"""What the gateway tells of itself, to anybody: what it is, whether it lives, whether it can serve, its document."""
+"""What the gateway tells anybody of itself: what it is, whether it lives and can serve, its metrics, its document."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from sqlalchemy import text
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,7 +17,7 @@ from starlette.responses import Response
 import gateway
 from gateway.api.answers import Links, Out, answer
 from gateway.database import NotMigrated, ServingRefused
-from gateway.errors import ApiError, NotReady, as_api_error
+from gateway.errors import ApiError, NotFound, NotReady, as_api_error
 from gateway.services import Services, services_of
 
 DISTRIBUTION = "task-status-gateway"
@@ -67,6 +68,14 @@ async def ping(services: Services) -> None:
     """Ask the database something."""
     async with services.engine.connect() as connection:
         await connection.execute(text("SELECT 1"))
+
+
+async def metrics(request: Request) -> Response:
+    """What Prometheus reads, unless it is told to nobody."""
+    services = services_of(request)
+    if not services.settings.metrics:
+        raise NotFound("This gateway tells no metrics; GATEWAY_METRICS=on lets it.")
+    return Response(services.metrics.exposition(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
 
 async def openapi(_: Request) -> Response:

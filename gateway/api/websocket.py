@@ -56,7 +56,8 @@ async def converse(websocket: WebSocket) -> None:
     async def open_feed(message: Subscribe) -> Feed | None:
         return await _open_feed(services, watcher, message)
 
-    await Conversation(websocket, open_feed, _describe, services.settings.stream).run()
+    settings, metrics = services.settings.stream, services.metrics.streams
+    await Conversation(websocket, open_feed, _describe, settings, metrics).run()
 
 
 async def _open_feed(services: Services, watcher: StreamCaller, message: Subscribe) -> Feed | None:

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from enum import StrEnum
 from functools import partial
+from itertools import chain
 from typing import Self, TypeAlias
 from uuid import UUID
 
 from gateway.stream.burst import Burst, organization_burst, subject_burst
 from gateway.stream.envelope import EncodedEvent
+from gateway.stream.metrics import Ending, StreamMetrics
 from gateway.stream.organization_cursor import Position
 from gateway.stream.settings import StreamSettings
 from gateway.stream.span import Span
@@ -33,6 +35,14 @@ class End(StrEnum):
     LAGGED = "lagged"
     DRAINING = "draining"
     CLOSED = "closed"
+
+
+_ENDINGS = {
+    None: Ending.TERMINAL,
+    End.LAGGED: Ending.LAGGED,
+    End.DRAINING: Ending.DRAINING,
+    End.CLOSED: Ending.DISCONNECTED,
+}
 
 
 class Room(StrEnum):
@@ -101,9 +111,19 @@ class Subscription:
         self._call()
 
     @property
+    def queued(self) -> int:
+        """How many events wait to be taken."""
+        return self._count
+
+    @property
     def has_news(self) -> bool:
         """Whether there is something to take, or the end."""
         return bool(self._queue) or self.end is not None
+
+    @property
+    def ending(self) -> Ending:
+        """Why a stream ended to which nothing more comes: if not by the hub's doing, its subject has ended."""
+        return _ENDINGS[self.end]
 
     def attach(self, wake: Wake, receiver: Receiver | None = None) -> None:
         """Call `wake` once, at the next news; there are none now.
@@ -150,8 +170,9 @@ class Subscription:
 class Hub:
     """Who listens to what in this process."""
 
-    def __init__(self, settings: StreamSettings | None = None) -> None:
+    def __init__(self, settings: StreamSettings | None = None, metrics: StreamMetrics | None = None) -> None:
         self._settings = settings or StreamSettings()
+        self._metrics = metrics or StreamMetrics()
         self._subscriptions: defaultdict[Topic, set[Subscription]] = defaultdict(set)
         self._open: Counter[UUID] = Counter()
         self._draining = False
@@ -161,6 +182,10 @@ class Hub:
 
     def __len__(self) -> int:
         return self._open.total()
+
+    def __iter__(self) -> Iterator[Subscription]:
+        """Every subscription there is; none may be made or closed meanwhile."""
+        return chain.from_iterable(self._subscriptions.values())
 
     def room_for(self, organization_id: UUID) -> Room:
         """Whether the organization may open one more stream here."""
@@ -200,14 +225,17 @@ class Hub:
 
         Who subscribes meanwhile may get none of them: they are in the table by then.
         """
-        deliveries = 0
+        deliveries = events_delivered = 0
         for topic, burst in self._bursts(events, span):
-            for subscription in tuple(self._subscriptions.get(topic, ())):
+            members = tuple(self._subscriptions.get(topic, ()))
+            events_delivered += len(burst.events) * len(members)
+            for subscription in members:
                 subscription.put(burst)
                 deliveries += 1
                 if deliveries % _BREATH == 0:
                     await asyncio.sleep(0)
         self.position = span.after
+        self._metrics.deliveries.inc(events_delivered)
 
     def lag(self) -> None:
         """End every subscription as if it had lagged: some events may not have been published."""

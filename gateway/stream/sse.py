@@ -23,6 +23,7 @@ from gateway.stream.eager import Eager
 from gateway.stream.feed import Feed
 from gateway.stream.hub import Subscription
 from gateway.stream.listening import Listener
+from gateway.stream.metrics import Ending, Protocol, StreamMetrics
 from gateway.stream.settings import StreamSettings
 
 logger = logging.getLogger(__name__)
@@ -42,9 +43,12 @@ class _ClientStalled(Exception):
 class EventStream:
     """An ASGI response. The headers and the first bytes leave at once, whatever there is to tell."""
 
-    def __init__(self, feed: Feed, settings: StreamSettings | None = None) -> None:
+    def __init__(
+        self, feed: Feed, settings: StreamSettings | None = None, metrics: StreamMetrics | None = None
+    ) -> None:
         self._feed = feed
         self._settings = settings or StreamSettings()
+        self._metrics = metrics or StreamMetrics()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
@@ -55,12 +59,14 @@ class EventStream:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _respond(self, receive: Receive, send: Send) -> None:
-        with self._feed.subscribe() as subscription:
+        with self._metrics.open_stream(Protocol.SSE) as stream, self._feed.subscribe() as subscription:
             try:
-                await _Writer(self._feed, self._settings, subscription, receive, send).run()
+                stream.ending = await _Writer(self._feed, self._settings, subscription, receive, send).run()
             except _ClientStalled:
+                stream.ending = Ending.STALLED
                 logger.info("stream_stalled", extra={"seconds": self._settings.send_timeout})
             except (SQLAlchemyError, OSError) as error:
+                stream.ending = Ending.INTERRUPTED
                 # The client comes back with its cursor, and while the database is away it gets an answer, not a stream.
                 logger.warning("stream_interrupted", extra={"error": type(error).__name__, "reason": str(error)})
 
@@ -89,18 +95,21 @@ class _Writer:
         self._is_quiet = True  # nothing was sent since the last keep-alive was due
         self._unsent: Eager | None = None  # a batch that the connection could not take at once
 
-    async def run(self) -> None:
-        now = asyncio.get_running_loop().time
+    async def run(self) -> Ending:
+        """Write it all, and tell why there is no more."""
+        now, ending = asyncio.get_running_loop().time, Ending.MAX_AGE
         ends_at = now() + self._settings.max_age * random.uniform(0.9, 1)  # noqa: S311 - only spreads the load
         await self._write(ServerSentEvent(retry=_pause(self._settings), sep="\n").encode())
         while not self._follower.is_over and now() < ends_at:
             batch = await self._follower.advance()
+            ending = self._subscription.ending  # now, for a client that was told the end may leave at once
             if batch is not None:
                 self._is_quiet = False
                 await self._write(self._frames(batch))
                 await self._listen(0)
             elif not self._follower.is_over:
                 await self._rest()
+        return ending if self._follower.is_over else Ending.MAX_AGE
 
     async def _rest(self) -> None:
         """Until there is something to do; what the hub can send from where it stands is nothing to do."""

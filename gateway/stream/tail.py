@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 
 from gateway.stream.envelope import encode_row
+from gateway.stream.horizon import Horizon
 from gateway.stream.hub import Hub
+from gateway.stream.metrics import StreamMetrics
 from gateway.stream.settings import StreamSettings
 from gateway.stream.snapshot_reader import Page, SnapshotReader
 from workerapp.contract.events import EVENT_CHANNEL
@@ -33,10 +37,18 @@ class Tail:
     It outlives the database: whatever goes wrong, it connects again, listens first and then reads on from where it was.
     """
 
-    def __init__(self, address: DatabaseAddress, hub: Hub, settings: StreamSettings | None = None) -> None:
+    def __init__(
+        self,
+        address: DatabaseAddress,
+        hub: Hub,
+        settings: StreamSettings | None = None,
+        metrics: StreamMetrics | None = None,
+    ) -> None:
         self._address = address
         self._hub = hub
         self._settings = settings or StreamSettings()
+        self._metrics = metrics or StreamMetrics()
+        self._horizon = Horizon()
         self._reader = SnapshotReader(self._settings.tail_page)
         self._hint = asyncio.Event()
         self._tried = asyncio.Event()
@@ -75,6 +87,7 @@ class Tail:
                 await self._rest(error)
 
     async def _rest(self, error: Exception) -> None:
+        self._metrics.reconnects.inc()
         longest = min(self._settings.reconnect_first * 2**self._failures, self._settings.reconnect_longest)
         seconds = longest * random.uniform(0.5, 1)  # noqa: S311 - only spreads the load
         self._failures = min(self._failures + 1, 32)
@@ -97,8 +110,10 @@ class Tail:
         try:
             connection.add_termination_listener(self._wake)
             await connection.add_listener(EVENT_CHANNEL, self._wake)
+            self._metrics.connected.set(1)
             yield connection
         finally:
+            self._metrics.connected.set(0)
             await _close(connection)
 
     def _connect_arguments(self) -> dict[str, Any]:
@@ -137,9 +152,22 @@ class Tail:
         self._failures = 0
         wanted = [row for row in page.rows if self._hub.wants(row["organization_id"], row["subject_id"])]
         await self._hub.publish([encode_row(row) for row in wanted], page.span)
+        self._count(page, len(wanted))
         if page.is_start:
             self._hub.lag()
         self._tried.set()
+
+    def _count(self, page: Page, published: int) -> None:
+        self._metrics.last_read.set(time.time())
+        self._horizon.see(page.span.target, time.monotonic())
+        self._metrics.horizon_transactions.set(self._horizon.transactions)
+        self._metrics.horizon_age.set(self._horizon.age)
+        if page.rows:
+            self._metrics.events_read.inc(len(page.rows))
+            self._metrics.events_published.inc(published)
+            oldest = min(row["at"] for row in page.rows)
+            # The database's clock may be ahead of this machine's.
+            self._metrics.lag.observe(max((datetime.now(UTC) - oldest).total_seconds(), 0))
 
     async def _wait(self, seconds: float) -> bool:
         """Pause; a hint ends it early."""

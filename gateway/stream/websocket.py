@@ -19,10 +19,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.stream.batch import Item, Message
 from gateway.stream.feed import Feed, Follower, follow
+from gateway.stream.metrics import Ending, Protocol, StreamMetrics
 from gateway.stream.settings import StreamSettings
 
 logger = logging.getLogger(__name__)
 
+_OUTAGES = (SQLAlchemyError, OSError)
 #: Why the server ends a connection (RFC 6455 and the IANA registry).
 UNSUPPORTED_DATA, GOING_AWAY, TRY_AGAIN = 1003, 1001, 1013
 
@@ -70,21 +72,35 @@ Describe: TypeAlias = Callable[[Exception], dict[str, Any] | None]
 class Conversation:
     """One client's subscriptions over one connection, which is accepted."""
 
-    def __init__(self, websocket: WebSocket, open_feed: OpenFeed, describe: Describe, settings: StreamSettings) -> None:
+    def __init__(
+        self,
+        websocket: WebSocket,
+        open_feed: OpenFeed,
+        describe: Describe,
+        settings: StreamSettings,
+        metrics: StreamMetrics,
+    ) -> None:
         self._websocket = websocket
         self._open_feed = open_feed
         self._describe = describe
         self._settings = settings
+        self._metrics = metrics
+        self._ending = Ending.DISCONNECTED  # how streams end that are cut off
         self._streams: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Until the client leaves, does not read, or has been connected for the longest time allowed."""
+        with self._metrics.websockets.track_inprogress():
+            await self._run()
+
+    async def _run(self) -> None:
         longest = self._settings.max_age * random.uniform(0.9, 1)  # noqa: S311 - only spreads the load
         try:
             async with asyncio.timeout(longest):
                 while True:
                     await self._take(await self._websocket.receive())
         except TimeoutError:
+            self._ending = Ending.MAX_AGE
             await self._close(GOING_AWAY, "connected for long enough: connect again and resume")
         except WebSocketDisconnect:
             pass
@@ -149,19 +165,29 @@ class Conversation:
         await self._send(type="unsubscribed", id=name)
 
     async def _stream(self, name: str, feed: Feed) -> None:
-        try:
-            with feed.subscribe() as subscription:
-                follower = feed.follow(subscription)
-                async for batch in follow(follower, subscription, self._settings.keep_alive):
-                    for item in batch.items:
-                        await self._send_item(name, item)
-                    if not batch:
-                        await self._send(type="ping", id=name, cursor=follower.cursor)
-            await self._send_end(name, follower)
-        except WebSocketDisconnect:
-            pass
-        except Exception as error:  # noqa: BLE001 - the other subscriptions go on
-            await self._tell_failure(name, error)
+        with self._metrics.open_stream(Protocol.WEBSOCKET) as stream:
+            try:
+                stream.ending = await self._send_all(name, feed)
+            except asyncio.CancelledError:
+                stream.ending = self._ending
+                raise
+            except WebSocketDisconnect as error:
+                stream.ending = Ending.STALLED if error.code == TRY_AGAIN else Ending.DISCONNECTED
+            except Exception as error:  # noqa: BLE001 - the other subscriptions go on
+                stream.ending = Ending.INTERRUPTED if isinstance(error, _OUTAGES) else Ending.FAILED
+                await self._tell_failure(name, error)
+
+    async def _send_all(self, name: str, feed: Feed) -> Ending:
+        with feed.subscribe() as subscription:
+            follower = feed.follow(subscription)
+            async for batch in follow(follower, subscription, self._settings.keep_alive):
+                for item in batch.items:
+                    await self._send_item(name, item)
+                if not batch:
+                    await self._send(type="ping", id=name, cursor=follower.cursor)
+            ending = subscription.ending
+        await self._send_end(name, follower)
+        return ending
 
     async def _send_end(self, name: str, follower: Follower) -> None:
         """Nothing more will come; a stream that is cut off has said so."""
@@ -173,7 +199,7 @@ class Conversation:
         if described is None:
             logger.error("websocket_stream_failed", exc_info=error)
             described = {"code": "internal_error", "detail": "The server failed to go on; its log has the reason."}
-        elif isinstance(error, (SQLAlchemyError, OSError)):
+        elif isinstance(error, _OUTAGES):
             logger.warning("stream_interrupted", extra={"error": type(error).__name__, "reason": str(error)})
         with suppress(WebSocketDisconnect):
             await self._send(type="error", id=name, error=described)

@@ -109,6 +109,15 @@ async def represent(engine: AsyncEngine, caller: Caller, task_id: str) -> Repres
     return Representation(seq=row.seq, data={"status": row.state}, is_terminal=row.state in FINAL)
 
 
+async def end_tail_connections(ours: Writer) -> None:
+    """End every tail's connection to the database, of which there is one."""
+    cursor = await ours.connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE application_name = 'gateway-tail' AND datname = current_database()"
+    )
+    assert await cursor.fetchall() == [(True,)]
+
+
 async def publish(hub: Hub, events: list[EncodedEvent]) -> None:
     """As the tail would, from nowhere in the log: for streams of one subject."""
     start = Position(b"12345678", Mark(Snapshot(10, 10), newest_id=0, next_xid=10))

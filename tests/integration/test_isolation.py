@@ -37,7 +37,7 @@ MAKERS = {"/v1/stream-tickets"}
 EVENTS = "/v1/events"
 #: What crosses organizations, by a scope that no key has unasked.
 ADMIN = {"/v1/admin/workers", "/v1/admin/queues", "/v1/admin/tasks", "/v1/admin/sweeper"}
-OPEN = {"/", "/healthz", "/readyz", "/openapi.yaml"}
+OPEN = {"/", "/healthz", "/readyz", "/metrics", "/openapi.yaml"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 import uvicorn
+from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -25,6 +26,7 @@ from gateway.stream.cursor import parse_cursor
 from gateway.stream.event_log import EventLog
 from gateway.stream.follow import Representation, SubjectFeed
 from gateway.stream.hub import Hub
+from gateway.stream.metrics import Ending, StreamMetrics
 from gateway.stream.server import PortUnavailable, Server, listen
 from gateway.stream.settings import StreamSettings
 from gateway.stream.sse import EventStream
@@ -45,6 +47,8 @@ class Site:
     engine: AsyncEngine
     hub: Hub
     settings: StreamSettings
+    registry: CollectorRegistry
+    metrics: StreamMetrics
     port: int = 0
     server: Server | None = None
 
@@ -70,7 +74,15 @@ class Site:
             after=after,
             settings=self.settings,
         )
-        await EventStream(feed, self.settings)(scope, receive, send)
+        await EventStream(feed, self.settings, self.metrics)(scope, receive, send)
+
+    def ended(self) -> dict[str, float]:
+        """How many streams ended, by reason; those that nobody ended for are left out."""
+        values = {
+            reason: self.registry.get_sample_value("gateway_streams_ended_total", {"protocol": "sse", "reason": reason})
+            for reason in Ending
+        }
+        return {reason.value: value for reason, value in values.items() if value}
 
     def url(self, task_id: str) -> str:
         return f"http://127.0.0.1:{self.port}/{task_id}/events"
@@ -82,7 +94,8 @@ async def serving(database: TestDatabase, settings: StreamSettings = SETTINGS) -
     tail = Tail(DatabaseAddress.parse(database.url), hub, settings)
     await tail.start()
     async with writer(database) as ours, gateway_engine(database) as engine:
-        site = Site(ours, engine, hub, settings)
+        registry = CollectorRegistry()
+        site = Site(ours, engine, hub, settings, registry, StreamMetrics(registry))
         app = Starlette(routes=[Route("/{task_id}/events", site, methods=["GET"])])
         listener = listen("127.0.0.1", 0, settings)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # so that a client that stalls is felt soon
@@ -203,6 +216,7 @@ async def test_stream_that_is_old_enough_ends_and_can_be_resumed(
             seen = [block async for block in frames(response)]
         assert ids(seen) == [1]
         assert len(site.hub) == 0
+        assert site.ended() == {"max_age": 1}
 
 
 async def test_client_that_leaves_is_forgotten(site: Site, client: aiohttp.ClientSession) -> None:
@@ -211,6 +225,7 @@ async def test_client_that_leaves_is_forgotten(site: Site, client: aiohttp.Clien
         await anext(frames(response))
         await eventually(lambda: len(site.hub) == 1)
     await eventually(lambda: len(site.hub) == 0)
+    await eventually(lambda: site.ended() == {"disconnected": 1})
 
 
 LARGE = replace(SETTINGS, queue_bytes=10_000_000, queue_events=100_000)
@@ -235,6 +250,7 @@ async def test_client_that_does_not_read_loses_its_stream_and_others_go_on(
 ) -> None:
     async with serving(database, replace(LARGE, send_timeout=0.2)) as site:
         await _stall(site, client)
+        assert site.ended() == {"stalled": 1, "terminal": 1}
 
 
 async def test_connection_of_a_client_that_does_not_read_is_cut_off_too(
@@ -282,6 +298,7 @@ async def test_client_that_lags_is_told_so_when_it_reads_again(
             for event in events:  # at once, so the stream has no chance to send them
                 await publish(site.hub, [event])
             rest = [block async for block in blocks]
+        assert site.ended() == {"lagged": 1}
     assert rest[-1].startswith('event: lagged\ndata: {"cursor":"')
 
 
@@ -302,6 +319,7 @@ async def test_shutdown_tells_open_streams_to_come_back_and_ends_them(
     for stream in streams:
         (draining,) = [block async for block in stream]
         assert re.fullmatch(r'event: draining\ndata: {"cursor":"1"}\nretry: \d+', draining)
+    assert site.ended() == {"draining": 20}
 
 
 async def test_database_that_goes_away_ends_the_stream_without_a_stack_trace(
@@ -314,6 +332,7 @@ async def test_database_that_goes_away_ends_the_stream_without_a_stack_trace(
         async with client.get(site.url(task), params={"after": "0"}) as response:
             seen = [block async for block in frames(response)]
     assert ids(seen) == []
+    assert site.ended() == {"interrupted": 1}
     assert [record.exc_info for record in caplog.records if record.message == "stream_interrupted"] == [None]
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import make_url
 from gateway.stream.hub import End, Hub
 from gateway.stream.settings import StreamSettings
 from gateway.stream.tail import Tail
-from tests.integration.streams import Writer, collect, eventually, writer
+from tests.integration.streams import Writer, collect, end_tail_connections, eventually, writer
 from tests.postgres import TestDatabase
 from workerapp.contract.events import EVENT_CHANNEL
 from workerapp.db.address import DatabaseAddress
@@ -39,14 +39,6 @@ async def running(url: str, hub: Hub, settings: StreamSettings = SETTINGS) -> As
         yield tail
     finally:
         await tail.stop()
-
-
-async def end_connections(ours: Writer) -> None:
-    cursor = await ours.connection.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE application_name = 'gateway-tail' AND datname = current_database()"
-    )
-    assert await cursor.fetchall() == [(True,)]
 
 
 async def test_subscriber_hears_of_every_change_in_order(database: TestDatabase, ours: Writer) -> None:
@@ -96,7 +88,7 @@ async def test_lost_connection_loses_and_repeats_nothing(
             await ours.progress(task, number)
             if number in (50, 100):
                 await eventually(lambda: _is_listening(database))
-                await end_connections(ours)
+                await end_tail_connections(ours)
         # A sleeping tail reads at once when it connects, and then waits for a hint.
         await eventually(lambda: _is_listening(database))
         await ours.connection.execute("SELECT pg_notify(%s, '')", (EVENT_CHANNEL,))

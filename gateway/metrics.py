@@ -1,0 +1,57 @@
+"""What one application tells Prometheus of itself. No label is a tenant's, and none is a caller's to choose."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from starlette.types import Scope
+
+from gateway.stream.hub import Hub, Room
+from gateway.stream.hub_collector import HubCollector
+from gateway.stream.metrics import StreamMetrics
+from gateway.stream.settings import StreamSettings
+
+_DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_WEBSOCKET = "WEBSOCKET"
+_METHODS = frozenset({_WEBSOCKET, "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_OTHER = "other"
+
+
+class Metrics:
+    """Made once for each application, with a registry of its own: several in one process do not meet."""
+
+    def __init__(self, version: str) -> None:
+        self._registry = CollectorRegistry()
+        self.streams = StreamMetrics(self._registry)
+        self._requests = Histogram(
+            "gateway_http_request_duration_seconds",
+            "From the arrival of a request until its answer began.",
+            ["route", "method", "status"],
+            buckets=_DURATION_BUCKETS,
+            registry=self._registry,
+        )
+        self._refused = Counter(
+            "gateway_streams_refused", "Streams refused for want of room.", ["reason"], registry=self._registry
+        )
+        for room in set(Room) - {Room.FREE}:
+            self._refused.labels(room)
+        build = Gauge("gateway_build_info", "1, with the version.", ["version"], registry=self._registry)
+        build.labels(version).set(1)
+        ProcessCollector(registry=self._registry)
+
+    def watch(self, hub: Hub, settings: StreamSettings) -> None:
+        """Tell of what waits in the hub, too."""
+        self._registry.register(HubCollector(hub, settings))
+
+    def refuse(self, room: Room) -> None:
+        """Count a stream that was not opened."""
+        self._refused.labels(room).inc()
+
+    def answer(self, scope: Scope, status: int, seconds: float) -> None:
+        """Count a request by its route as it is written in the document, not by its path."""
+        route = getattr(scope.get("route"), "path", _OTHER)
+        method = scope.get("method", _WEBSOCKET)
+        self._requests.labels(route, method if method in _METHODS else _OTHER, status).observe(seconds)
+
+    def exposition(self) -> bytes:
+        """All of it in Prometheus' text format 0.0.4; to be called in the hub's event loop."""
+        return generate_latest(self._registry)
