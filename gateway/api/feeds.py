@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import replace
+
 from gateway.api.paging import not_found
 from gateway.auth.authenticate_stream import StreamCaller
 from gateway.errors import OrganizationStreamsFull, StreamsFull
 from gateway.services import Services
 from gateway.stream.event_filter import EventFilter
 from gateway.stream.event_log import After
-from gateway.stream.follow import Representation, SubjectFeed
+from gateway.stream.follow import Opened, Representation, SubjectFeed
 from gateway.stream.follow_organization import OrganizationFeed
 from gateway.stream.hub import Room
 from gateway.stream.subject import Subject, SubjectKind
@@ -29,17 +32,14 @@ async def open_subject(
         OrganizationStreamsFull, StreamsFull: too many streams are open.
     """
     caller = watcher.caller
+    if not watcher.may_watch(subject):
+        raise not_found(WHAT[subject.kind], subject.id)
+    _check_room(services, caller)
 
     async def read() -> Representation | None:
         return await _read_subject(services, caller, subject)
 
-    now = await read() if watcher.may_watch(subject) else None
-    if now is None:
-        raise not_found(WHAT[subject.kind], subject.id)
-    if now.ends_at(after):
-        return None
-    _check_room(services, caller)
-    return SubjectFeed(
+    feed = SubjectFeed(
         hub=services.hub,
         log=services.log,
         caller=caller,
@@ -48,6 +48,15 @@ async def open_subject(
         after=after,
         settings=services.settings.stream,
     )
+    with ExitStack() as unless_followed:
+        subscription = unless_followed.enter_context(feed.subscribe())
+        now = await read()
+        if now is None:
+            raise not_found(WHAT[subject.kind], subject.id)
+        if now.ends_at(after):
+            return None
+        unless_followed.pop_all()
+    return replace(feed, opened=Opened(subscription, now))
 
 
 def open_organization(services: Services, watcher: StreamCaller, after: After, only: EventFilter) -> OrganizationFeed:

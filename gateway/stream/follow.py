@@ -37,6 +37,21 @@ class Representation:
 Read: TypeAlias = Callable[[], Awaitable[Representation | None]]
 
 
+class Opened:
+    """A subscription, and the subject as it was read after it began."""
+
+    __slots__ = ("_now", "subscription")
+
+    def __init__(self, subscription: Subscription, now: Representation) -> None:
+        self.subscription = subscription
+        self._now: Representation | None = now
+
+    def take(self) -> Representation | None:
+        """The subject, once: thousands of streams would keep what they told first."""
+        now, self._now = self._now, None
+        return now
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubjectFeed:
     """The stream of one subject."""
@@ -48,9 +63,13 @@ class SubjectFeed:
     read: Read
     after: int | None
     settings: StreamSettings
+    #: By whoever found out whether there is anything to follow, which is the first half of following it.
+    opened: Opened | None = None
 
     def subscribe(self) -> Subscription:
         """Start to collect the subject's events, if they are the caller's."""
+        if self.opened is not None:
+            return self.opened.subscription
         return self.hub.subscribe(organization_id=self.caller.organization_id, subject_id=self.subject_id)
 
     def follow(self, subscription: Subscription) -> SubjectFollower:
@@ -120,7 +139,8 @@ class SubjectFollower:
         return self._take()
 
     async def _begin(self) -> Batch | None:
-        now, after = await self._feed.read(), self._feed.after
+        opened, after = self._feed.opened, self._feed.after
+        now = opened.take() if opened is not None else await self._feed.read()
         if now is None:
             self.is_over = True
             return None
