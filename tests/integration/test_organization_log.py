@@ -296,6 +296,24 @@ async def test_cursor_of_a_copy_of_the_database_makes_a_new_start(
         assert not (await client.read()).is_reset
 
 
+async def test_events_of_a_dump_from_another_server_are_old_and_not_to_come(
+    database: TestDatabase, engine: AsyncEngine, ours: Writer
+) -> None:
+    """That server had come much further with its transaction ids."""
+    await ours.submit("restored")
+    with connect(database.admin_url) as admin:
+        admin.execute("UPDATE task_event SET xid = '9000000000'")
+        admin.execute("UPDATE event_log SET pruned_xid = '8000000000'")
+        upgrade(database.admin_url)
+    client = await started(engine, ours)
+    await ours.submit("new")
+    assert await client.read_all() == [("new", 1)]
+    page = await EventLog(engine).organization_page(
+        Caller(organization_id=ours.organization_id), Start.EARLIEST, most=10
+    )
+    assert [event.event.subject for event in page.events] == ["restored", "new"]
+
+
 async def test_cursor_from_the_future_makes_a_new_start(engine: AsyncEngine, ours: Writer) -> None:
     client = await started(engine, ours)
     position = decode_position(client.cursor)

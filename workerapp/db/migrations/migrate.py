@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool
 from workerapp.db.address import DatabaseAddress
 
 ROLES = ("gateway_rw", "worker_rw", "event_reader", "definer")
-#: In this order: grants and policies need everything else to exist.
+#: In this order: grants and policies need everything else to exist, and what is put right needs them.
 REPEATABLE = (
     "events.sql",
     "tasks.sql",
@@ -30,6 +30,7 @@ REPEATABLE = (
     "sweep.sql",
     "adoption.sql",
     "access.sql",
+    "restored.sql",
 )
 MINIMUM_VERSION = 150000
 #: Two upgrades at once would trip over each other; the second waits for this lock.
