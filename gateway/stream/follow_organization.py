@@ -85,7 +85,7 @@ class OrganizationFollower:
         """Send what simply comes next; false if this burst needs `advance`, or cannot be sent now."""
         if not self._is_level:
             return False
-        batch = burst.batch if self._feed.only is EVERYTHING else Batch(self._select(burst))
+        batch = burst.batch if self._feed.only == EVERYTHING else Batch(self._select(burst))
         if batch and not send(batch):
             return False
         self._position = _span(burst).after
@@ -133,21 +133,22 @@ class OrganizationFollower:
         return _batch(items)
 
     def _accept(self, burst: Burst) -> Sequence[Item]:
-        assert self._position is not None, "the log is read first"
+        if self._is_behind:
+            return ()  # the log is read first; it has this too
+        assert self._position is not None, "the log was read"
         span, position = _span(burst), self._position
         if self._is_level:
             self._position = span.after
             return self._select(burst)
+        fresh = [event for event in burst.events if not position.has_told(event.xid, event.event.id)]
         if not span.target.snapshot.covers(position.seen.snapshot):
-            return ()  # the log was read up to a later moment
+            # The log was read up to a later moment; if not, a crash of the server has taken transactions back.
+            self._is_behind = bool(fresh)
+            return ()
         self._is_level = span.is_complete
         self._position = span.after if span.is_complete else position.advanced_within(span.target, span.after.last_id)
-        fresh = [
-            event
-            for event in burst.events
-            if not position.has_told(event.xid, event.event.id) and self._feed.only.matches(event.event)
-        ]
-        return _messages(fresh, Span(position, self._position))
+        passing = [event for event in fresh if self._feed.only.matches(event.event)]
+        return _messages(passing, Span(position, self._position))
 
     def _select(self, burst: Burst) -> Sequence[Item]:
         """The messages of the events that pass the filter, as the hub wrote them for everybody."""

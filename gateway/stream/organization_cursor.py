@@ -74,8 +74,11 @@ class Position:
         return replace(self, catching=Catching(target, last_id))
 
     def has_told(self, xid: int, event_id: int) -> bool:
-        """Whether an event is among what was told."""
-        if self.seen.snapshot.sees(xid):
+        """Whether an event is among what was told.
+
+        By its id too: a crash of the server may hand out a transaction id again, but never an event's.
+        """
+        if self.seen.snapshot.sees(xid) and event_id <= self.seen.newest_id:
             return True
         return self.catching is not None and event_id <= self.last_id and self.catching.target.snapshot.sees(xid)
 

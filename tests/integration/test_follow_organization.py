@@ -17,10 +17,12 @@ from gateway.stream.batch import Message, Notice
 from gateway.stream.event_filter import EVERYTHING, EventFilter
 from gateway.stream.event_log import After, EventLog, Start
 from gateway.stream.feed import follow
-from gateway.stream.follow_organization import OrganizationFeed
+from gateway.stream.follow_organization import OrganizationFeed, OrganizationFollower
 from gateway.stream.hub import Hub
-from gateway.stream.organization_cursor import decode_position
+from gateway.stream.organization_cursor import Mark, Position, decode_position
 from gateway.stream.settings import StreamSettings
+from gateway.stream.snapshot import Snapshot
+from gateway.stream.span import Span
 from gateway.stream.tail import Tail
 from tests.integration.streams import PATIENCE, Writer, eventually, gateway_engine, writer
 from tests.postgres import TestDatabase
@@ -68,7 +70,17 @@ class Client:
 
     async def read(self, most: int | None = None) -> None:
         """To the end of the stream, or until so many events were told; what comes with the last one is dropped."""
-        feed = OrganizationFeed(
+        feed = self.feed()
+        until = None if most is None else len(self.told) + most
+        with feed.subscribe() as subscription:
+            async for batch in follow(feed.follow(subscription), subscription, SETTINGS.keep_alive):
+                for item in batch.items:
+                    self.take(item)
+                    if len(self.told) == until:
+                        return
+
+    def feed(self) -> OrganizationFeed:
+        return OrganizationFeed(
             hub=self.hub,
             log=EventLog(self.engine),
             caller=Caller(organization_id=self.ours.organization_id),
@@ -76,15 +88,14 @@ class Client:
             only=self.only,
             settings=self.settings,
         )
-        until = None if most is None else len(self.told) + most
-        with feed.subscribe() as subscription:
-            async for batch in follow(feed.follow(subscription), subscription, SETTINGS.keep_alive):
-                for item in batch.items:
-                    self._take(item)
-                    if len(self.told) == until:
-                        return
 
-    def _take(self, item: Message | Notice) -> None:
+    async def advance(self, follower: OrganizationFollower) -> None:
+        """Everything there is to tell now."""
+        while batch := await follower.advance():
+            for item in batch.items:
+                self.take(item)
+
+    def take(self, item: Message | Notice) -> None:
         if isinstance(item, Notice):
             self.notices.append(item.kind.value)
             return
@@ -186,6 +197,83 @@ async def test_reader_that_does_not_keep_up_resumes_where_it_was(hub: Hub, engin
         if len(client.told) < 20:
             feed_open = asyncio.create_task(client.read(most=20 - len(client.told)))
     assert [subject for subject, _ in client.told] == [f"task-{number}" for number in range(20)]
+
+
+async def test_stream_that_is_drained_while_it_reads_the_log_is_resumed_without_a_hole(
+    hub: Hub, engine: AsyncEngine, ours: Writer
+) -> None:
+    for number in range(10):
+        await ours.submit(f"task-{number}")
+    client = Client(hub, engine, ours, after=Start.EARLIEST, settings=replace(SETTINGS, replay_page=4))
+    feed = client.feed()
+    with feed.subscribe() as subscription:
+        follower = feed.follow(subscription)
+        first = await follower.advance()
+        assert first is not None
+        for item in first.items:
+            client.take(item)
+        await ours.submit("task-10")
+        await eventually(lambda: subscription.has_news)
+        hub.drain()
+        await client.advance(follower)
+    assert client.notices == ["draining"]
+    client.hub = Hub(SETTINGS)
+    await asyncio.wait_for(client.read(most=11 - len(client.told)), PATIENCE)
+    assert [subject for subject, _ in client.told] == [f"task-{number}" for number in range(11)]
+
+
+async def test_transaction_id_that_a_crash_hands_out_again_hides_no_event_from_an_open_stream(
+    database: TestDatabase, hub: Hub, engine: AsyncEngine, ours: Writer
+) -> None:
+    xid = await ended_xid(database, ours)
+    await eventually(lambda: hub.position is not None and hub.position.seen.newest_id == 3)
+    client = Client(hub, engine, ours)
+    reading = asyncio.create_task(client.read(most=1))
+    await client.is_open.wait()
+    await write_event(ours, "again", xid)
+    await asyncio.wait_for(reading, PATIENCE)
+    assert client.told == [("again", 1)]
+
+
+async def test_stream_that_is_ahead_of_a_crashed_server_reads_the_log_again(
+    database: TestDatabase, engine: AsyncEngine, ours: Writer
+) -> None:
+    """Its position was taken at a later transaction than any that the server knows now."""
+    xid = await ended_xid(database, ours)
+    hub = Hub(SETTINGS)
+    client = Client(hub, engine, ours)
+    feed = client.feed()
+    with feed.subscribe() as subscription:
+        follower = feed.follow(subscription)
+        await client.advance(follower)
+        assert isinstance(client.after, Position)
+        await write_event(ours, "again", xid)
+        page = await feed.log.organization_page(feed.caller, client.after, most=9)
+        before = client.after.advanced_to(Mark(Snapshot(xid, xid), newest_id=0, next_xid=xid))
+        after = before.advanced_to(Mark(Snapshot(xid + 1, xid + 1), page.events[-1].event.id, xid + 1))
+        await hub.publish(page.events, Span(before, after))
+        await client.advance(follower)
+    assert client.told == [("again", 1)]
+
+
+async def ended_xid(database: TestDatabase, ours: Writer) -> int:
+    """A transaction that was rolled back, and after which others have ended."""
+    async with writer(database, ours.organization_id, autocommit=False) as one:
+        cursor = await one.connection.execute("SELECT pg_current_xact_id()::text::bigint")
+        row = await cursor.fetchone()
+        await one.connection.rollback()
+    for number in range(3):
+        await ours.submit(f"before-{number}")
+    assert row is not None
+    return int(row[0])
+
+
+async def write_event(ours: Writer, subject: str, xid: int) -> None:
+    await ours.connection.execute(
+        "INSERT INTO task_event (xid, organization_id, subject_id, seq, type, data)"
+        " VALUES (%s::text::xid8, %s, %s, 1, 'task.pending', '{}')",
+        (str(xid), ours.organization_id, subject),
+    )
 
 
 async def test_writers_resumes_and_open_transactions_lose_nothing_and_repeat_nothing(
