@@ -1,0 +1,71 @@
+"""What is broken: a Postgres of its own, and gateways whose limits are so small that clients meet them all the time."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.embedded.postgres import EmbeddedPostgres
+from tests.faults.stack import PatientGateway
+from tests.postgres import TestDatabase
+from tests.stack.services import Gateway
+from tests.waiting import until
+from workerapp.db.migrations.migrate import upgrade
+
+SMALL_LIMITS = {
+    "GATEWAY_STREAM__TAIL_PAGE": "50",
+    "GATEWAY_STREAM__QUEUE_EVENTS": "100",
+    "GATEWAY_STREAM__REPLAY_PAGE": "50",
+    "GATEWAY_STREAM__REPLAY_SCAN": "100",
+    "GATEWAY_STREAM__KEEP_ALIVE": "0.3",
+    "GATEWAY_STREAM__MAX_AGE": "6",
+    "GATEWAY_STREAM__SEND_TIMEOUT": "5",
+    "GATEWAY_STREAM__SHUTDOWN_TIMEOUT": "3",
+    "GATEWAY_STREAM__RECONNECT_LONGEST": "1",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    postgres: EmbeddedPostgres
+    gateways: list[Gateway]
+
+    @property
+    def address(self) -> str:
+        return self.postgres.address
+
+    @property
+    def database(self) -> TestDatabase:
+        return TestDatabase(url=self.address, admin_url=self.address)
+
+    @property
+    def urls(self) -> list[str]:
+        return [gateway.url for gateway in self.gateways]
+
+    def crash_postgres(self) -> None:
+        """Stop it in immediate mode, and start it again: what it had not written is gone, transaction ids too."""
+        pid = (self.postgres.data_dir / "cluster" / "postmaster.pid").read_text().split()[0]
+        os.kill(int(pid), signal.SIGQUIT)
+        self.postgres.stop()
+        self.postgres.start()
+
+
+@contextmanager
+def running_stack(folder: Path, *, gateways: int) -> Iterator[Stack]:
+    with ExitStack() as running:
+        postgres = running.enter_context(EmbeddedPostgres(folder / "data", durable=False))
+        upgrade(postgres.address)
+        database = TestDatabase(url=postgres.address, admin_url=postgres.address)
+        stack = Stack(
+            postgres=postgres,
+            gateways=[PatientGateway(database, environment=SMALL_LIMITS) for _ in range(gateways)],
+        )
+        for gateway in stack.gateways:
+            running.enter_context(gateway)
+        for gateway in stack.gateways:
+            until(lambda gateway=gateway: gateway._answers("/readyz"), 60)
+        yield stack
