@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: demo test long check bench bench-streams faults clean
+.PHONY: demo test long check bench bench-streams faults soak clean
 
 demo: $(VENV)/installed-app  ## start everything and run a bundled suite; ARGS=--exit ends with the run
 	@$(BIN)/gateway demo $(ARGS)
@@ -47,6 +47,9 @@ bench-streams: $(VENV)/installed-dev  ## measure streams next to other servers; 
 
 faults: $(VENV)/installed-dev  ## break a deployment at random for minutes; ARGS='--seed 7 --minutes 10 --broker redis'
 	$(BIN)/python -m tests.faults $(ARGS)
+
+soak: $(VENV)/installed-dev  ## break what streams stand on while clients read them; ARGS='--seed 7 --events 100000 --rounds 5'
+	$(BIN)/python -m tests.soak $(ARGS)
 
 clean:  ## remove what these targets made here; the data of `gateway up` and `gateway demo` stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist

@@ -151,7 +151,12 @@ class Tail:
         self._read_at = asyncio.get_running_loop().time()
         self._failures = 0
         wanted = [row for row in page.rows if self._hub.wants(row["organization_id"], row["subject_id"])]
-        await self._hub.publish([encode_row(row) for row in wanted], page.span)
+        try:
+            await self._hub.publish([encode_row(row) for row in wanted], page.span)
+        except Exception:
+            # The page is not read again: whoever was still to be told reads it from the table.
+            self._hub.lag()
+            raise
         self._count(page, len(wanted))
         if page.is_start:
             self._hub.lag()

@@ -13,6 +13,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import make_url
 
+from gateway.stream.burst import Burst
 from gateway.stream.hub import End, Hub
 from gateway.stream.settings import StreamSettings
 from gateway.stream.tail import Tail
@@ -94,6 +95,27 @@ async def test_lost_connection_loses_and_repeats_nothing(
         await ours.connection.execute("SELECT pg_notify(%s, '')", (EVENT_CHANNEL,))
         events = await collect(subscription, until=201)
     assert [event.seq for event in events] == list(range(1, 202))
+
+
+async def test_stream_that_fails_at_an_event_keeps_nobody_else_from_it(database: TestDatabase, ours: Writer) -> None:
+    """Whoever was not told yet is sent to the table, and the tail goes on."""
+
+    def fail(_: Burst) -> bool:
+        raise RecursionError
+
+    hub = Hub(SETTINGS)
+    async with running(database.url, hub), writer(database) as theirs:
+        broken = hub.subscribe(organization_id=ours.organization_id)
+        whole = hub.subscribe(organization_id=theirs.organization_id)
+        broken.attach(lambda: None, fail)
+        async with ours.connection.transaction():
+            await ours.submit()
+            await Writer(ours.connection, theirs.organization_id).submit()
+        await eventually(lambda: whole.end is not None)
+        assert (broken.end, whole.end) == (End.LAGGED, End.LAGGED)
+        resumed = hub.subscribe(organization_id=theirs.organization_id)
+        task = await theirs.submit()
+        assert [event.event.subject for event in await collect(resumed, until=1)] == [task]
 
 
 def _is_listening(database: TestDatabase) -> bool:
