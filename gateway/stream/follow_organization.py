@@ -136,7 +136,7 @@ class OrganizationFollower:
         if self._is_behind:
             return ()  # the log is read first; it has this too
         assert self._position is not None, "the log was read"
-        span, position = _span(burst), self._position
+        span, position = _span(burst), _settled(self._position, _span(burst))
         if self._is_level:
             self._position = span.after
             return self._select(burst)
@@ -171,6 +171,12 @@ def _batch(items: Sequence[Item]) -> Batch | None:
 def _span(burst: Burst) -> Span:
     assert burst.span is not None, "the hub gives one to every burst of an organization"
     return burst.span
+
+
+def _settled(position: Position, span: Span) -> Position:
+    """The position: through with the difference it is in the middle of, if the hub has gone on to another one."""
+    catching = position.catching
+    return position if catching is None or catching.target == span.target else position.advanced_to(catching.target)
 
 
 def _covers(published: Position, position: Position) -> bool:

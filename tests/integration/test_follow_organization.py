@@ -8,12 +8,14 @@ import random
 from collections import defaultdict
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.stream.batch import Message, Notice
+from gateway.stream.envelope import EncodedEvent, encode
 from gateway.stream.event_filter import EVERYTHING, EventFilter
 from gateway.stream.event_log import After, EventLog, Start
 from gateway.stream.feed import follow
@@ -27,6 +29,7 @@ from gateway.stream.tail import Tail
 from tests.integration.streams import PATIENCE, Writer, eventually, gateway_engine, writer
 from tests.postgres import TestDatabase
 from workerapp.contract.caller import Caller
+from workerapp.contract.events import Event
 from workerapp.db.address import DatabaseAddress
 
 SETTINGS = StreamSettings(keep_alive=0.2)
@@ -254,6 +257,50 @@ async def test_stream_that_is_ahead_of_a_crashed_server_reads_the_log_again(
         await hub.publish(page.events, Span(before, after))
         await client.advance(follower)
     assert client.told == [("again", 1)]
+
+
+async def test_cursor_of_a_late_event_repeats_nothing_of_the_difference_before(
+    engine: AsyncEngine, ours: Writer
+) -> None:
+    """The hub's pages are small: the first difference ends with one that has nothing of this organization."""
+    hub = Hub(SETTINGS)
+    client = Client(hub, engine, ours)
+    feed = client.feed()
+    with feed.subscribe() as subscription:
+        follower = feed.follow(subscription)
+        await client.advance(follower)
+        assert isinstance(client.after, Position)
+        start, xid = client.after, client.after.seen.snapshot.xmax
+        first = Mark(Snapshot(xid + 1, xid + 3, (xid + 1,)), newest_id=9, next_xid=xid + 3)
+        second = Mark(Snapshot(xid + 5, xid + 5), newest_id=9, next_xid=xid + 5)
+        middle = start.advanced_within(first, 3)
+        await hub.publish([event(ours, 1, xid), event(ours, 3, xid + 2)], Span(start, middle))
+        await client.advance(follower)
+        await hub.publish([], Span(middle, start.advanced_to(first)))
+        late = [event(ours, 2, xid + 1), event(ours, 4, xid + 3)]
+        await hub.publish(late, Span(start.advanced_to(first), start.advanced_to(second)))
+        batch = await follower.advance()
+    assert batch is not None
+    cursors = [decode_position(item.cursor) for item in batch.items if isinstance(item, Message)]
+    told = [
+        [number for number, by in ((1, 0), (2, 1), (3, 2), (4, 3)) if it.has_told(xid + by, number)] for it in cursors
+    ]
+    assert told == [[1, 2, 3], [1, 2, 3, 4]]
+
+
+def event(ours: Writer, number: int, xid: int) -> EncodedEvent:
+    return encode(
+        Event(
+            id=number,
+            type="task.pending",
+            subject=f"task-{number}",
+            seq=1,
+            at=datetime.now(UTC),
+            organization_id=ours.organization_id,
+            data_json="{}",
+            xid=xid,
+        )
+    )
 
 
 async def ended_xid(database: TestDatabase, ours: Writer) -> int:
