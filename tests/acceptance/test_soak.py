@@ -24,6 +24,7 @@ def test_every_client_is_told_every_event_once_and_in_order_whatever_breaks():
             pause=1.5,
             settle=60,
             habits=Habits(stays=0.5),
+            slow=Habits(stays=1, stalls=1),
         )
     )
     assert report.is_good, "\n".join([*report.fault_log, str(report)])

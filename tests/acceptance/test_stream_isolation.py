@@ -13,12 +13,13 @@ import pytest
 from tests.postgres import TestDatabase
 from tests.records import connect
 from tests.rest import Tenant, add_tenant
+from tests.soak.clients import OrganizationSocket, OrganizationStream, SubjectStream
 from tests.soak.truth import Difference, difference, read_truth
-from tests.soak.watcher import Access, Habits, OrganizationWatcher, SubjectWatcher, Watcher
+from tests.soak.watcher import Access, Habits, Watcher
 from tests.soak.writer import Writer, end_tasks, submit_tasks
 from tests.stack.services import Gateway
 
-ORGANIZATIONS, TASKS, EVENTS, PATIENCE = 50, 2, 1_500, 60
+ORGANIZATIONS, TASKS, EVENTS, PATIENCE = 50, 2, 1_000, 60
 HABITS = Habits(stays=1)
 
 Tasks = Mapping[UUID, Sequence[str]]
@@ -78,10 +79,11 @@ def clients(gateway: Gateway, tenant: Tenant, tasks: Tasks, ticket: str) -> Iter
         query = {"token": [ticket]} if secret is None else {}
         return Access(urls=[gateway.url], organization_id=tenant.organization_id, headers=headers, query=query)
 
-    yield OrganizationWatcher(access(tenant.secret), chance, HABITS)
-    yield OrganizationWatcher(access(), chance, HABITS)
-    yield SubjectWatcher(access(tenant.secret), first, chance, HABITS)
-    yield SubjectWatcher(access(ticket), second, chance, HABITS)
+    yield OrganizationStream(access(tenant.secret), chance, HABITS)
+    yield OrganizationStream(access(), chance, HABITS)
+    yield OrganizationSocket(access(ticket), chance, HABITS)
+    yield SubjectStream(access(tenant.secret), first, chance, HABITS)
+    yield SubjectStream(access(ticket), second, chance, HABITS)
 
 
 async def write(database: TestDatabase, tasks: Tasks) -> None:

@@ -18,20 +18,12 @@ import aiohttp
 
 from tests.records import connect
 from tests.rest import Tenant, add_tenant
+from tests.soak.clients import OrganizationSocket, OrganizationStream, Poller, SubjectSocket, SubjectStream
 from tests.soak.faults import Fault, Injector
 from tests.soak.report import Report
 from tests.soak.stack import Stack, running_stack
 from tests.soak.truth import Difference, Stored, difference, left_behind, read_truth
-from tests.soak.watcher import (
-    Access,
-    Habits,
-    OrganizationFilter,
-    OrganizationWatcher,
-    Poller,
-    Query,
-    SubjectWatcher,
-    Watcher,
-)
+from tests.soak.watcher import Access, Habits, Query, Watcher
 from tests.soak.writer import NAMES, Writer, end_tasks, submit_tasks
 
 #: What organization streams are asked for, in turn.
@@ -42,8 +34,6 @@ FILTERS: tuple[Query, ...] = (
     {"types": ["task.succeeded", "task.failed", "task.revoked", "task.pending"]},
 )
 TASKS = 40
-#: Longer than a gateway waits for a client, at times.
-SLOW = Habits(stays=6, stalls=8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +54,8 @@ class Options:
     #: Seconds that clients may take to the end when everything has happened.
     settle: float = 300
     habits: Habits = field(default_factory=Habits)
+    #: At times they do not read for longer than a gateway waits for them.
+    slow: Habits = field(default_factory=lambda: Habits(stays=6, stalls=8))
 
 
 def soak(options: Options) -> Report:
@@ -99,8 +91,8 @@ class _Soak:
         watching = [asyncio.create_task(watcher.run()) for watcher in self._watchers]
         writing = [asyncio.create_task(writer.run(over)) for writer in self._writers]
         await self._injector.inject(self._options.faults)
-        while not self._is_enough() and not _has_failed(watching + writing):  # noqa: ASYNC110 - nobody signals it
-            await asyncio.sleep(0.2)
+        while not _has_failed(watching + writing) and not await self._is_enough():
+            await asyncio.sleep(0.5)
         over.set()
         await asyncio.gather(*writing)
         rows, behind = await asyncio.to_thread(self._end)
@@ -110,9 +102,16 @@ class _Soak:
         problems = await self._problems(watching)
         return self._report(rows, behind, time.monotonic() - began, problems)
 
-    def _is_enough(self) -> bool:
-        events = sum(writer.committed for writer in self._writers)
-        return events >= self._options.events and self._resumes >= self._options.resumes
+    async def _is_enough(self) -> bool:
+        if self._resumes < self._options.resumes:
+            return False
+        return await asyncio.to_thread(self._count_events) >= self._options.events
+
+    def _count_events(self) -> int:
+        with connect(self._stack.address) as admin:
+            row = admin.execute("SELECT count(*) FROM task_event").fetchone()
+        assert row is not None
+        return int(row[0])
 
     @property
     def _resumes(self) -> int:
@@ -136,7 +135,7 @@ class _Soak:
             found += [
                 f"{_name(watcher)} is not at the end behind {watcher.cursor}"
                 for watcher in self._watchers
-                if isinstance(watcher, OrganizationFilter) and not await watcher.is_at_the_end(session)
+                if not await watcher.is_at_the_end(session)
             ]
         return found
 
@@ -177,19 +176,18 @@ class _Soak:
             yield Writer(self._stack.address, everything if mixes else own, self._new_chance())
 
     def _make_watchers(self, tenant: Tenant, tasks: Mapping[UUID, Sequence[str]]) -> Iterator[Watcher]:
+        usual, slow, chance = self._options.habits, self._options.slow, self._new_chance
         for number, query in enumerate(FILTERS):
             access = self._access(tenant, query)
-            yield OrganizationWatcher(access, self._new_chance(), self._options.habits)
+            yield OrganizationStream(access, chance(), usual)
             if number < 2:
-                yield OrganizationWatcher(access, self._new_chance(), SLOW)
-                yield Poller(access, self._new_chance(), self._options.habits)
-        followed = tasks[tenant.organization_id][: self._options.subjects]
-        for number, task_id in enumerate(followed):
-            after, habits = (
-                (None, "0")[number % 2],
-                (self._options.habits, SLOW)[number % 4 == 3],
-            )
-            yield SubjectWatcher(self._access(tenant, {}), task_id, self._new_chance(), habits, after=after)
+                yield OrganizationStream(access, chance(), slow)
+                yield OrganizationSocket(access, chance(), (usual, slow)[number])
+                yield Poller(access, chance(), usual)
+        for number, task_id in enumerate(tasks[tenant.organization_id][: self._options.subjects]):
+            kind = (SubjectStream, SubjectStream, SubjectSocket)[number % 3]
+            habits, after = (usual, usual, usual, slow)[number % 4], (None, "0")[number % 2]
+            yield kind(self._access(tenant, {}), task_id, chance(), habits, after=after)
 
     def _access(self, tenant: Tenant, query: Query) -> Access:
         headers = {"Authorization": f"Bearer {tenant.secret}"}

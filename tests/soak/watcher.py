@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import socket
 from abc import ABC, abstractmethod
@@ -15,9 +14,7 @@ from uuid import UUID
 
 import aiohttp
 
-from tests.soak.frames import Frame, FrameReader
 from tests.soak.truth import Stored, Told
-from workerapp.contract.events import TERMINAL_TYPES
 
 EARLIEST = "earliest"
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=20)
@@ -95,6 +92,10 @@ class Watcher(ABC):
                     self.ends["broken"] += 1
                 await asyncio.sleep(self._chance.uniform(0, self._habits.pause))
 
+    async def is_at_the_end(self, session: aiohttp.ClientSession) -> bool:
+        """Whether nothing is left behind the last cursor."""
+        return True
+
     def url(self) -> str:
         return self._chance.choice(self.access.urls) + self._path
 
@@ -122,7 +123,6 @@ class Watcher(ABC):
     def begin_anew(self) -> None:
         """Forget everything: the server has said that the cursor can be continued no more."""
         self.told, self.cursor = Told(), EARLIEST
-        self.ends["reset"] += 1
 
     def _open_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
         made = socket.socket(*address[:3])
@@ -133,157 +133,44 @@ class Watcher(ABC):
 
 
 class StreamWatcher(Watcher):
-    """Reads server-sent events."""
+    """What every protocol of streams has in common."""
 
-    async def visit(self, session: aiohttp.ClientSession) -> None:
-        headers, query = {"Accept": "text/event-stream"}, dict(self.access.query)
-        if self.cursor == EARLIEST:
-            query["after"] = [EARLIEST]
-        elif self.cursor is not None:
-            headers["Last-Event-ID"] = self.cursor
-        async with session.get(self.url(), params=_pairs(query), headers=headers) as response:
-            if response.status == 204:
-                self.is_done = True
-            elif await self.is_answered(response):
-                await self._read(response)
-
-    async def _read(self, response: aiohttp.ClientResponse) -> None:
-        now, frames = asyncio.get_running_loop().time, FrameReader()
-        leaves_at = now() + self._chance.expovariate(1 / self._habits.stays)
-        async for chunk in response.content.iter_any():
-            leaves = now() > leaves_at
-            whole = frames.feed(chunk[: self._chance.randrange(len(chunk) + 1)] if leaves else chunk)
-            if not self._take_frames(whole):
-                return
-            if leaves:
-                self.ends["left in the middle"] += 1
-                return
-            if self._habits.stalls and self._total is None and self._chance.random() < 0.01:
-                await asyncio.sleep(self._chance.uniform(0, self._habits.stalls))
-        self.ends["ended by the server"] += 1
-
-    def _take_frames(self, frames: Sequence[Frame]) -> bool:
-        """Whether to read on."""
-        for frame in frames:
-            self._take_frame(frame)
-            if self.is_done or frame.kind == "reset":
-                return False
-        return True
-
-    def _take_frame(self, frame: Frame) -> None:
-        self.cursor = frame.cursor or self.cursor
-        if frame.data is None:
-            return
-        content = json.loads(frame.data)
-        if frame.kind != "message":
-            self._heed(frame.kind, content)
-        elif content["type"] == "snapshot":
-            self.begin_at(content)
-        else:
-            self.take(content)
-
-    def _heed(self, kind: str, notice: Mapping[str, Any]) -> None:
+    def hear(self, kind: str, cursor: str | None, content: Mapping[str, Any] | None) -> bool:
+        """Take what the server says; false if this connection is of no more use."""
+        if kind == "message":
+            self.cursor = cursor or self.cursor
+            if content is not None:
+                self._take_envelope(content)
+            return not self.is_done
+        self.ends[kind] += 1
         if kind == "reset":
             self.begin_anew()
-            return
-        self.ends[kind] += 1
-        if notice["cursor"] is not None and self._chance.random() < 0.5:
-            self.cursor = notice["cursor"]
+            return False
+        # Its own cursor and the one that the server names are both right.
+        if cursor is not None and self._chance.random() < 0.5:
+            self.cursor = cursor
+        return True
 
     def begin_at(self, snapshot: Mapping[str, Any]) -> None:
+        """Begin behind a snapshot."""
         self.problems.append(f"{self._path} was told a snapshot that it did not ask for: {snapshot}")
 
+    def _take_envelope(self, event: Mapping[str, Any]) -> None:
+        if event["type"] == "snapshot":
+            self.begin_at(event)
+        else:
+            self.take(event)
 
-class SubjectWatcher(StreamWatcher):
-    """Follows one task to its end."""
+    async def stall(self) -> None:
+        """Read nothing for a while, now and then; at the end everybody hurries."""
+        if self._habits.stalls and self._total is None and self._chance.random() < 0.01:
+            await asyncio.sleep(self._chance.uniform(0, self._habits.stalls))
 
-    def __init__(
-        self, access: Access, task_id: str, chance: random.Random, habits: Habits, *, after: str | None = "0"
-    ) -> None:
-        super().__init__(access, f"/v1/tasks/{task_id}/events", chance, habits)
-        self._task_id = task_id
-        self.cursor = after
-        self._begins_behind = 0
-
-    def wants(self, row: Stored) -> bool:
-        return row.subject == self._task_id and row.seq > self._begins_behind
-
-    def take(self, event: Mapping[str, Any]) -> None:
-        super().take(event)
-        if event["subject"] != self._task_id:
-            self.problems.append(f"{self._path} was told {event}")
-        self.is_done = event["type"] in TERMINAL_TYPES
-
-    def begin_at(self, snapshot: Mapping[str, Any]) -> None:
-        if self.told.count or self._begins_behind:
-            super().begin_at(snapshot)
-        self._begins_behind = snapshot["seq"]
-        self.is_done = snapshot["data"]["status"] in {"SUCCESS", "FAILURE", "REVOKED"}
-
-    def begin_anew(self) -> None:
-        self.problems.append(f"{self._path} was reset")
-        super().begin_anew()
+    def leaves_at(self) -> float:
+        """The moment, by the loop's clock, at which it leaves this connection."""
+        return asyncio.get_running_loop().time() + self._chance.expovariate(1 / self._habits.stays)
 
 
-class OrganizationFilter(Watcher):
-    """Asks for the events of an organization, and is done when it has as many as there are."""
-
-    def __init__(self, access: Access, chance: random.Random, habits: Habits) -> None:
-        super().__init__(access, "/v1/events", chance, habits)
-        self.cursor = EARLIEST
-
-    def wants(self, row: Stored) -> bool:
-        asked, query = (("types", row.type), ("task_name", row.task_name), ("status", row.status)), self.access.query
-        is_ours = row.organization_id == self.access.organization_id
-        return is_ours and all(name not in query or value in query[name] for name, value in asked)
-
-    def take(self, event: Mapping[str, Any]) -> None:
-        super().take(event)
-        self._check_total()
-
-    def expect(self, total: int) -> None:
-        super().expect(total)
-        self._check_total()
-
-    async def is_at_the_end(self, session: aiohttp.ClientSession) -> bool:
-        """Whether nothing is left behind the last cursor."""
-        assert self.cursor is not None
-        async with session.get(
-            self.url(), params=_pairs({**self.access.query, "after": [self.cursor]}), headers=self.access.headers
-        ) as response:
-            return response.status == 200 and (await response.json())["items"] == []
-
-    def _check_total(self) -> None:
-        self.is_done = self._total is not None and self.told.count >= self._total
-
-
-class OrganizationWatcher(OrganizationFilter, StreamWatcher):
-    """Reads an organization's stream."""
-
-
-class Poller(OrganizationFilter):
-    """Asks for page after page; sometimes an answer does not reach it, and it asks again."""
-
-    @property
-    def resumes(self) -> int:
-        """Only where something was amiss: every page goes on where the last one ended."""
-        return self.ends["left in the middle"] + self.ends["broken"]
-
-    async def visit(self, session: aiohttp.ClientSession) -> None:
-        assert self.cursor is not None
-        query = {**self.access.query, "after": [self.cursor], "limit": [str(self._chance.randint(1, 200))]}
-        async with session.get(self.url(), params=_pairs(query)) as response:
-            if response.status == 410:
-                self.begin_anew()
-            elif await self.is_answered(response):
-                page = await response.json()
-                if self._chance.random() < 0.05:
-                    self.ends["left in the middle"] += 1
-                    return
-                self.cursor = page["cursor"]
-                for event in page["items"]:
-                    self.take(event)
-
-
-def _pairs(query: Query) -> list[tuple[str, str]]:
+def pairs(query: Query) -> list[tuple[str, str]]:
+    """A query as aiohttp and urllib take it."""
     return [(name, value) for name, values in query.items() for value in values]

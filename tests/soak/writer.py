@@ -119,7 +119,7 @@ class Writer:
         if not note and self._chance.random() < 0.2:
             await self._execute(connection, ENTER, (self._chance.choice(STATES), tasks))
             return
-        progress = {"count": self._chance.random(), "note": note, "text": "…" * self._chance.randrange(200)}
+        progress = {"count": self._chance.random(), "note": note, "text": "…" * self._chance.randrange(280)}
         await self._execute(connection, TELL, (Jsonb(progress), tasks))
 
     async def _execute(self, connection: psycopg.AsyncConnection, statement: str, parameters: tuple[Any, ...]) -> None:
