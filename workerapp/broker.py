@@ -19,6 +19,7 @@ from time import monotonic
 from typing import Any
 
 import psycopg
+from celery.concurrency import ALIASES as POOLS
 from kombu.transport import TRANSPORT_ALIASES, _transport_cache, virtual
 
 from workerapp.broker_url import take_address, with_password
@@ -244,7 +245,11 @@ class Transport(virtual.Transport):
 
 
 def register() -> None:
-    """Make `postgresql://`, `postgres://` and `sqla+postgresql://` mean this transport in this process."""
+    """Make `postgresql://`, `postgres://` and `sqla+postgresql://` mean this transport in this process.
+
+    And `prefork` mean a pool that an outage does not confuse: without it a message may stay leased for ever.
+    """
+    POOLS.update(dict.fromkeys(("prefork", "processes"), "workerapp.prefork:TaskPool"))
     TRANSPORT_ALIASES.update(dict.fromkeys(("postgresql", "postgres", "sqla"), "workerapp.broker:Transport"))
     for name in ("postgresql", "postgres", "sqla"):
         _transport_cache.pop(name, None)

@@ -291,10 +291,14 @@ class Channel(virtual.Channel):
 
 
 def _is_running(message: virtual.Message) -> bool:
-    """Whether Celery is executing this message's task, and will go on when the connection is gone."""
-    state = sys.modules.get("celery.worker.state")
-    for request in tuple(state.active_requests) if state else ():
+    """Whether Celery is executing this message's task, or about to, and will go on when the connection is gone."""
+    state, prefork = sys.modules.get("celery.worker.state"), sys.modules.get("workerapp.prefork")
+    if state is None:
+        return False
+    for request in state.active_requests | state.reserved_requests:
         if request.message is message:
+            if request not in state.active_requests:
+                return bool(prefork and prefork.is_given(request))
             cancels = request.app.conf.worker_cancel_long_running_tasks_on_connection_loss
             return not (cancels and request.task.acks_late)
     return False

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import struct
 import time
+from fcntl import ioctl
+from termios import FIONREAD
 from typing import Any
 
 import psycopg
+from billiard.connection import Connection
 from celery import Celery, signals
 
+from tests.waiting import until
 from workerapp import broker
 
 broker.register()
@@ -51,6 +56,30 @@ def wait(self: Any, gate: str, seconds: float = 60) -> None:
     while not opened(gate) and time.monotonic() < deadline:
         time.sleep(0.02)
     note(f"done {gate}")
+
+
+@app.task
+def end_haltingly(gate: str) -> None:
+    """End; but half of what the worker is told about it is told only when the gate is open."""
+    write = Connection._send
+
+    def write_haltingly(self: Any, message: bytes) -> None:
+        Connection._send = write
+        half = len(message) // 2
+        write(self, message[:half])
+        until(lambda: not unread(self))
+        note(f"half told {gate}")
+        until(lambda: opened(gate), 60)
+        write(self, message[half:])
+        note(f"told {gate}")
+
+    Connection._send = write_haltingly
+
+
+def unread(pipe: Any) -> int:
+    """How many bytes the other side has yet to read."""
+    (count,) = struct.unpack("i", ioctl(pipe.fileno(), FIONREAD, b"\0" * 4))
+    return int(count)
 
 
 @app.task(Request="workerapp.request:Request")

@@ -123,3 +123,23 @@ class QueueWorker(Process):
     def start(self) -> None:
         super().start()
         self.wait_for(rf"{self.node} ready\.$")
+
+
+class outage:  # noqa: N801  # reads as a statement
+    """The database lets nobody in."""
+
+    def __init__(self, queue: Queues) -> None:
+        self._queue = queue
+
+    def __enter__(self) -> None:
+        self._allow("false")
+        self._queue.end_sessions()
+
+    def __exit__(self, *_: object) -> None:
+        self._allow("true")
+
+    def _allow(self, yes: str) -> None:
+        name = self._queue.admin.info.dbname
+        server = psycopg.conninfo.make_conninfo(self._queue.database.admin_url, dbname="postgres")
+        with psycopg.connect(server, autocommit=True) as admin:
+            admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS {yes}'.encode())

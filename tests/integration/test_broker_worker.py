@@ -120,41 +120,6 @@ def test_worker_goes_on_when_its_sessions_are_ended(queue: Queues, app: Celery) 
     assert queue.notes() == ["begun gate", "open gate", "done gate", "after"]
 
 
-def test_worker_goes_on_after_the_database_was_away(queue: Queues, app: Celery) -> None:
-    """Nothing is lost or begun twice, although the outage is longer than the visibility."""
-    with QueueWorker(queue.database, "-c", "1", QUEUE_VISIBILITY="1", QUEUE_PREFETCH="1") as worker:
-        send(app, "wait", "gate")
-        queue.until_noted("begun gate")
-        with outage(queue):
-            worker.wait_for("Trying again|Trying to reconnect|Cannot connect")
-            until(lambda: queue.rows("visible_at < now()", queue=QUEUE) == [(True,)])
-        queue.note("open gate")
-        send(app, "say", "after")
-        queue.until_noted("after", seconds=40)
-        until(lambda: left(queue) == 0)
-    assert queue.notes() == ["begun gate", "open gate", "done gate", "after"]
-
-
-class outage:  # noqa: N801  # reads as a statement
-    """The database lets nobody in."""
-
-    def __init__(self, queue: Queues) -> None:
-        self._queue = queue
-
-    def __enter__(self) -> None:
-        self._allow("false")
-        self._queue.end_sessions()
-
-    def __exit__(self, *_: object) -> None:
-        self._allow("true")
-
-    def _allow(self, yes: str) -> None:
-        name = self._queue.admin.info.dbname
-        server = psycopg.conninfo.make_conninfo(self._queue.database.admin_url, dbname="postgres")
-        with psycopg.connect(server, autocommit=True) as admin:
-            admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS {yes}'.encode())
-
-
 def test_remote_control_reaches_every_worker(queue: Queues, app: Celery) -> None:
     with QueueWorker(queue.database, "-c", "1") as one, QueueWorker(queue.database, "-c", "1") as two:
         answers = app.control.ping(timeout=5, limit=2)
