@@ -202,8 +202,12 @@ class Transport(virtual.Transport):
     def _fill(self) -> bool:
         """Fetch for all; what one node alone is told comes first: who revokes tasks and then sends some means those."""
         waiting = [channel for channel in self.channels if channel.patience() == 0]
-        found = [(channel, delivery) for channel in waiting for delivery in channel.fetch()]
-        self._inbox.extend(sorted(found, key=lambda pair: pair[1].queue not in pair[0].temporary))
+        found: list[tuple[Channel, Delivery]] = []
+        try:
+            for channel in waiting:
+                found += [(channel, delivery) for delivery in channel.fetch()]
+        finally:  # when the connection is lost in between, what was fetched is there to be handed back
+            self._inbox.extend(sorted(found, key=lambda pair: pair[1].queue not in pair[0].temporary))
         return bool(self._inbox)
 
     def _patience(self) -> float:

@@ -185,10 +185,10 @@ class Channel(virtual.Channel):
         found = self._fetch_from(self._active_queues, limit)
         self.backlog = len(found) >= limit
         self.look_at = monotonic() + DAWDLE if found else None
-        unacknowledged = [delivery.id for delivery in found if delivery.queue in self._unacknowledged_queues]
-        if unacknowledged:
-            self._call("broker_ack", unacknowledged, self.lease.token)
-            self.lease.drop(set(unacknowledged))
+        for delivery in found:
+            if delivery.queue in self._unacknowledged_queues:
+                self.lease.ack(delivery.id)
+                self._transport.keeper.nudge()
         return found
 
     def room(self) -> int:
@@ -252,7 +252,13 @@ class Channel(virtual.Channel):
             "broker_message_discarded",
             extra={"message_id": delivery.id, "queue": delivery.queue, "reason": reason},
         )
-        self._call("broker_discard", delivery.id, self.lease.token, f"The message could not be worked on: {reason}")
+        why = f"The message could not be worked on: {reason}"
+        try:
+            self._call("broker_discard", delivery.id, self.lease.token, why)
+        except LOST:
+            self.lease.release(delivery.id, unread=False)  # whoever gets it next tries again
+            self._transport.keeper.nudge()
+            raise
         self.lease.drop({delivery.id})
 
     # ------------------------------------------------------------ settling

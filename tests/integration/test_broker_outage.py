@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
 from celery import Celery
 
-from tests.integration.queues import Queues, QueueWorker, opened, outage, queues
+from tests.integration.queues import QUEUE as QUEUE_OF_READERS
+from tests.integration.queues import Queues, QueueWorker, opened, outage, publish, queues, reading
 from tests.postgres import TestDatabase
 from tests.waiting import until
 
@@ -130,6 +133,41 @@ def test_task_whose_process_dies_before_it_begins_is_executed_by_another(queue: 
         queue.until_noted("after")
         until(lambda: left(queue) == 0)
     assert queue.notes() == ["before", "given", "after"]
+
+
+def test_what_was_fetched_goes_back_when_the_next_fetch_finds_no_database(
+    queue: Queues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(queue.connect()) as connection:
+        publish(connection)
+        with reading(connection) as messages, reading(connection, "other"):
+            monkeypatch.setattr(connection.transport.channels[-1], "fetch", no_database)
+            with pytest.raises(psycopg.OperationalError):
+                connection.drain_events(timeout=5)
+            assert queue.rows("leased_by IS NULL, read_count", QUEUE_OF_READERS) == [(False, 1)]
+            connection.transport.close_connection(connection.transport)
+        assert messages == []
+    until(lambda: queue.rows("leased_by IS NULL, read_count", QUEUE_OF_READERS) == [(True, 0)])
+
+
+def test_message_beyond_use_goes_back_when_it_cannot_be_removed(queue: Queues, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(queue.connect()) as connection:
+        publish(connection)
+        queue.admin.execute("UPDATE broker_message SET message = '{}'")
+        with reading(connection):
+            channel = connection.transport.channels[-1]
+            monkeypatch.setattr(channel, "_call", partial(call_unless, "broker_discard", channel._call))
+            with pytest.raises(psycopg.OperationalError):
+                connection.drain_events(timeout=5)
+            until(lambda: queue.rows("leased_by IS NULL, read_count", QUEUE_OF_READERS) == [(True, 1)])
+
+
+def no_database() -> None:
+    raise psycopg.OperationalError("the connection is lost")
+
+
+def call_unless(lost: str, call: Any, function: str, *arguments: Any) -> Any:
+    return no_database() if function == lost else call(function, *arguments)
 
 
 def only_child(worker: QueueWorker) -> int:
