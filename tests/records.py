@@ -74,6 +74,7 @@ def add_configuration(
             "position": position,
             "input": Jsonb(test["input"]),
             "expected": Jsonb(test.get("expected")),
+            "assertions": Jsonb(test.get("assertions", [])),
         }
         _insert(admin, "test", row)
     configuration = {

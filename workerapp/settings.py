@@ -141,6 +141,13 @@ class WorkerSettings(SharedSettings):
     target_backoff_seconds: float = Field(default=0.5, gt=0)
     target_backoff_max_seconds: float = Field(default=8, gt=0)
 
+    #: What judging may cost: seconds for a pattern, a JSON Schema and all metrics of a test, and the longest texts.
+    judging_pattern_seconds: float = Field(default=0.1, gt=0, le=10)
+    judging_schema_seconds: float = Field(default=1.0, gt=0, le=60)
+    judging_test_seconds: float = Field(default=5.0, gt=0, le=600)
+    judging_text_length: int = Field(default=20_000, ge=1, le=200_000)
+    judging_json_length: int = Field(default=1_000_000, ge=1)
+
     sweep_pause_seconds: float = Field(default=5, gt=0)
     sweep_batch: int = Field(default=100, ge=1)
     dead_node_seconds: float = Field(default=300, ge=60)

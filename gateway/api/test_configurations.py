@@ -51,6 +51,7 @@ class TestConfiguration(Out):
     concurrency: int
     per_test_timeout: float
     metrics: list[Any]
+    pass_threshold: float | None
     created_at: Time
     updated_at: Time
     archived_at: Time | None
@@ -74,7 +75,7 @@ class RunSubmitted(Out):
 def _configuration(row: Any) -> TestConfiguration:
     path = f"/v1/test-configurations/{row.id}"
     return TestConfiguration(
-        **row.spec,
+        **{"pass_threshold": None} | row.spec,
         id=row.id,
         name=row.name,
         endpoint_id=row.endpoint_id,

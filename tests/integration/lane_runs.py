@@ -24,7 +24,7 @@ EQUALS = [{"type": "equals"}]
 
 @dataclass
 class Application:
-    """An application under test: it echoes, counts what is asked, and can be held back."""
+    """An application under test: it echoes or answers the status it is asked for, counts, and can be held back."""
 
     url: str = ""
     asked: Counter[str] = field(default_factory=Counter)
@@ -53,6 +53,8 @@ class Application:
     def _respond(question: str) -> web.Response:
         if question.startswith("broken"):
             return web.Response(status=500, text="out of order")
+        if question.startswith("status "):
+            return web.Response(status=int(question.removeprefix("status ")), text="no")
         return web.json_response({"output": question})
 
 

@@ -66,6 +66,16 @@ async def test_a_configuration_is_answered_with_its_defaults(api: httpx.AsyncCli
     assert (configuration["endpoint_id"], configuration["test_set_id"]) == (made.endpoint_id, made.test_set_id)
 
 
+async def test_a_schema_is_answered_as_it_was_written(api: httpx.AsyncClient) -> None:
+    schema = {"type": "object", "required": ["answer"]}
+    metrics = [{"type": "json_schema", "schema": schema, "not": True}, {"type": "f1", "threshold": 0.5}]
+    made = await add_configuration(api, metrics=metrics, pass_threshold=0.8)
+    configuration = (await api.get(f"/v1/test-configurations/{made.configuration_id}")).json()
+    assert configuration["metrics"][0]["schema"] == schema
+    assert configuration["metrics"][1]["threshold_operator"] == ">="
+    assert configuration["pass_threshold"] == 0.8
+
+
 @pytest.mark.parametrize("path", KINDS)
 async def test_lists_go_by_pages_the_newest_first(api: httpx.AsyncClient, path: str) -> None:
     made = [await add_configuration(api) for _ in range(3)]

@@ -27,6 +27,7 @@ from tests.contract import Contract, ContractBroken, contract
 from tests.rest import Gateway
 from workerapp.contract import metrics
 from workerapp.contract.events import EventType
+from workerapp.contract.mapping import MAX_PATH_LENGTH
 from workerapp.contract.outbound import MAX_URL_LENGTH
 from workerapp.contract.patterns import MAX_PATTERN_LENGTH
 from workerapp.contract.specs import EndpointSpec, Message, TestSpec
@@ -66,7 +67,8 @@ MODELS: dict[str, type[BaseModel]] = {
         kind.__name__: kind
         for kind in (
             *(metrics.Equals, metrics.IEquals, metrics.Contains, metrics.ContainsAny, metrics.ContainsAll),
-            *(metrics.StartsWith, metrics.Regex, metrics.Extract),
+            *(metrics.StartsWith, metrics.Regex, metrics.Extract, metrics.Category, metrics.IsJson, metrics.JsonSchema),
+            *(metrics.JsonPath, metrics.Levenshtein, metrics.RougeL, metrics.F1, metrics.Latency, metrics.HttpStatus),
         )
     },
 }
@@ -75,6 +77,8 @@ _LIMITS = ("minimum", "maximum", "exclusiveMinimum", "minLength", "maxLength", "
 _CHECKED_IN_CODE: dict[tuple[str, str], dict[str, int]] = {
     ("Extract", "pattern"): {"maxLength": MAX_PATTERN_LENGTH},
     ("Regex", "pattern"): {"maxLength": MAX_PATTERN_LENGTH},
+    ("Category", "pattern"): {"maxLength": MAX_PATTERN_LENGTH},
+    ("JsonPath", "path"): {"maxLength": MAX_PATH_LENGTH},
     ("EndpointCreation", "url"): {"maxLength": MAX_URL_LENGTH},
     ("TestSetCreation", "tests"): {"minItems": 1},
 }
@@ -136,7 +140,17 @@ def test_schemas_have_the_fields_and_limits_of_the_models(name: str) -> None:
 
 def test_every_object_of_the_document_is_held_against_a_model() -> None:
     """A schema that nobody compares could say anything; those named here are checked by the answers themselves."""
-    by_answers = {"Problem", "ProblemError", "Event", "SubmissionLinks", "TaskLinks", "SelfLink", "Progress"}
+    by_answers = {
+        "Problem",
+        "ProblemError",
+        "Event",
+        "SubmissionLinks",
+        "TaskLinks",
+        "SelfLink",
+        "Progress",
+        "Verdict",
+        "Score",
+    }
     objects = {
         name
         for name, schema in contract().document["components"]["schemas"].items()

@@ -7,21 +7,14 @@ from time import perf_counter
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
 
+from tests.judging import judge
 from tests.shared_data import json_lines, shared_folder
-from workerapp.contract.metrics import Metric
 from workerapp.contract.states import ResultStatus
-from workerapp.execution.metrics.evaluate import evaluate
 from workerapp.execution.metrics.verdict import Verdict
 
-METRICS: TypeAdapter[list[Metric]] = TypeAdapter(list[Metric])
 PASS, FAIL, ERROR, UNSCORED = ResultStatus.PASS, ResultStatus.FAIL, ResultStatus.ERROR, ResultStatus.UNSCORED
 NUMBER = {"type": "extract", "pattern": r"A: (\S+)", "drop": ",", "compare": "number"}
-
-
-def judge(metrics: list[dict[str, Any]], output: Any, expected: Any = None) -> Verdict:
-    return evaluate(METRICS.validate_python(metrics), output, expected)
 
 
 @pytest.mark.parametrize(

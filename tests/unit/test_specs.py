@@ -116,6 +116,16 @@ def test_concurrency_out_of_range_is_refused(concurrency: Any) -> None:
         ({"type": "extract", "pattern": "x", "compare": "colour"}, "'text' or 'number'"),
         ({"type": "contains_any", "values": []}, "at least 1 item"),
         ({"type": "equals", "nto": True}, "not permitted"),
+        ({"type": "equals", "threshold_operator": "<"}, "threshold_operator needs a threshold"),
+        ({"type": "equals", "threshold": 1, "threshold_operator": "~"}, "'=', '!=', '<'"),
+        ({"type": "category", "categories": ["a"], "passing": ["b"]}, "'b' is in passing and is not one of the cat"),
+        ({"type": "category", "categories": ["a"], "pattern": "("}, "'\\(' is not a regular expression"),
+        ({"type": "jsonpath", "path": "answer"}, "it must start with \\$"),
+        ({"type": "jsonpath", "path": "$.a", "operator": "in"}, "'=', '!=', '<'"),
+        ({"type": "levenshtein", "max_distance": -1}, "greater than or equal to 0"),
+        ({"type": "latency", "max_ms": 0}, "greater than 0"),
+        ({"type": "http_status", "codes": []}, "at least 1 item"),
+        ({"type": "http_status", "codes": [42]}, "greater than or equal to 100"),
     ],
 )
 def test_bad_metric_is_refused_with_a_sentence(metric: dict[str, Any], sentence: str) -> None:

@@ -72,6 +72,19 @@ def test_a_suite_becomes_what_the_api_takes(tmp_path: Path) -> None:
     }
 
 
+def test_a_suite_has_metrics_of_all_kinds_and_a_threshold_for_the_run(tmp_path: Path) -> None:
+    metrics = (
+        "metrics:\n  - {type: json_schema, schema: {type: object}, not: true}\n  - {type: rouge_l, threshold: 0.5}\n"
+        "run: {pass_threshold: 0.8}\n"
+    )
+    configuration = load(tmp_path, ENDPOINT + INLINE + metrics).configuration
+    assert configuration["metrics"] == [
+        {"type": "json_schema", "schema": {"type": "object"}, "not_": True},
+        {"type": "rouge_l", "threshold": 0.5},
+    ]
+    assert configuration["pass_threshold"] == 0.8
+
+
 def test_what_a_suite_leaves_out_is_left_to_the_server(tmp_path: Path) -> None:
     suite = load(tmp_path, ENDPOINT + INLINE)
     assert suite.configuration == {"name": "sums on model", "metrics": []}

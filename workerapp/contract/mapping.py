@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from jsonpath import JSONPath, JSONPathEnvironment, function_extensions
@@ -17,7 +18,8 @@ MAX_PATH_LENGTH = 500
 MAX_FIELDS = 20
 MAX_FILTER_DEPTH = 20
 
-_MISSING = object()
+#: What a finder gives where the path leads to nothing.
+MISSING = object()
 Finder: TypeAlias = Callable[[Any], Any]
 
 
@@ -60,20 +62,25 @@ class ResponseMapping:
 
     def apply(self, document: Any) -> MappedResponse:
         """Take the first match of every path."""
-        output = self._find(self._output, document)
-        if output is _MISSING:
+        output = find_first(self._output, document)
+        if output is MISSING:
             raise MappingFailed(f"there is no value at {self._output_path} in the response")
         if not self._extra:
             return MappedResponse(output=output)
-        found = {name: self._find(finder, document) for name, finder in self._extra.items()}
-        return MappedResponse(output=output, extra={k: v for k, v in found.items() if v is not _MISSING})
+        found = {name: find_first(finder, document) for name, finder in self._extra.items()}
+        return MappedResponse(output=output, extra={k: v for k, v in found.items() if v is not MISSING})
 
-    @staticmethod
-    def _find(finder: Finder, document: Any) -> Any:
-        try:
-            return finder(document)
-        except JSONPathError as exc:
-            raise MappingFailed(f"the response cannot be searched: {_reason(exc)}") from None
+
+def find_first(finder: Finder, document: Any) -> Any:
+    """The first match, or `MISSING`.
+
+    Raises:
+        MappingFailed: the document cannot be searched.
+    """
+    try:
+        return finder(document)
+    except JSONPathError as exc:
+        raise MappingFailed(f"the response cannot be searched: {_reason(exc)}") from None
 
 
 def compile_mapping(mapping: Mapping[str, str]) -> ResponseMapping:
@@ -82,7 +89,7 @@ def compile_mapping(mapping: Mapping[str, str]) -> ResponseMapping:
         raise MappingInvalid('the response mapping needs a path for "output", such as $.output', "")
     if len(mapping) > MAX_FIELDS:
         raise MappingInvalid(f"the response mapping has {len(mapping)} fields; at most {MAX_FIELDS} are accepted", "")
-    finders = {name: _compile(path, _pointer(name)) for name, path in mapping.items()}
+    finders = {name: compile_path(path, _pointer(name)) for name, path in mapping.items()}
     return ResponseMapping(finders.pop(OUTPUT), mapping[OUTPUT], finders)
 
 
@@ -90,7 +97,9 @@ def _pointer(name: str) -> str:
     return "/" + name.replace("~", "~0").replace("/", "~1")
 
 
-def _compile(path: str, pointer: str) -> Finder:
+@lru_cache(maxsize=1024)
+def compile_path(path: str, pointer: str = "") -> Finder:
+    """Compile one JSONPath of RFC 9535, or say what is wrong with it."""
     if len(path) > MAX_PATH_LENGTH:
         raise MappingInvalid(f"the path has {len(path)} characters; at most {MAX_PATH_LENGTH} are accepted", pointer)
     if not path.startswith("$"):
@@ -157,11 +166,11 @@ def _simple_finder(steps: tuple[str | int, ...]) -> Finder:
         for step in steps:
             try:
                 if isinstance(step, str):
-                    value = value[step] if isinstance(value, dict) else _MISSING
+                    value = value[step] if isinstance(value, dict) else MISSING
                 else:
-                    value = value[step] if isinstance(value, list) else _MISSING
+                    value = value[step] if isinstance(value, list) else MISSING
             except (KeyError, IndexError):
-                return _MISSING
+                return MISSING
         return value
 
     return find
@@ -171,8 +180,8 @@ def _finder(compiled: JSONPath) -> Finder:
     def find(document: Any) -> Any:
         # The library reads a text document as JSON; a text has no members to find.
         if isinstance(document, str):
-            return _MISSING
+            return MISSING
         match = compiled.match(document)
-        return _MISSING if match is None else match.obj
+        return MISSING if match is None else match.obj
 
     return find

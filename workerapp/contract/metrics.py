@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
+from workerapp.contract.json_schemas import check_schema
+from workerapp.contract.mapping import compile_path
 from workerapp.contract.patterns import compile_pattern
 
 MAX_TEXT_LENGTH = 100_000
 MAX_VALUES = 1_000
+MAX_CODES = 100
 
 Text: TypeAlias = Annotated[str, Field(max_length=MAX_TEXT_LENGTH)]
+Operator: TypeAlias = Literal["=", "!=", "<", "<=", ">", ">="]
+Status: TypeAlias = Annotated[int, Field(ge=100, le=599)]
 Values: TypeAlias = Annotated[tuple[Text, ...], Field(min_length=1, max_length=MAX_VALUES)]
 
 
@@ -24,6 +29,13 @@ class MetricBase(BaseModel):
     not_: bool = Field(default=False, validation_alias=AliasChoices("not_", "not"))
     weight: float = Field(default=1.0, ge=0, le=1_000_000)
     threshold: float | None = Field(default=None, ge=0, le=1, description="The score that passes; 1 when absent.")
+    threshold_operator: Operator = Field(default=">=", description="How the score is held against the threshold.")
+
+    @model_validator(mode="after")
+    def _has_what_it_compares_with(self) -> Self:
+        if self.threshold is None and "threshold_operator" in self.model_fields_set and self.threshold_operator != ">=":
+            raise ValueError("threshold_operator needs a threshold")
+        return self
 
 
 class Equals(MetricBase):
@@ -101,6 +113,114 @@ class Extract(_Patterned):
     value: Text | float | None = None
 
 
+class Category(MetricBase):
+    """The output, or what the pattern finds in it, is one of the categories, and one of those that pass."""
+
+    type: Literal["category"]
+    categories: Values
+    passing: Values | None = Field(default=None, description="The expected value when absent.")
+    pattern: Annotated[str, Field(min_length=1)] | None = None
+    ignore_case: bool = False
+
+    @model_validator(mode="after")
+    def _passes_with_categories(self) -> Self:
+        strangers = [name for name in self.passing or () if name not in self.categories]
+        if strangers:
+            raise ValueError(f"{strangers[0][:200]!r} is in passing and is not one of the categories")
+        if self.pattern is not None:
+            compile_pattern(self.pattern)
+        return self
+
+
+class IsJson(MetricBase):
+    """The output is JSON: a text that is read as JSON, or a value that was JSON in the response."""
+
+    type: Literal["is_json"]
+
+
+class JsonSchema(MetricBase):
+    """The output is JSON that fits a JSON Schema of draft 2020-12."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    type: Literal["json_schema"]
+    schema_: dict[str, Any] = Field(alias="schema")
+
+    @field_validator("schema_")
+    @classmethod
+    def _is_a_schema(cls, schema: dict[str, Any]) -> dict[str, Any]:
+        check_schema(schema)
+        return schema
+
+
+class JsonPath(MetricBase):
+    """What is at a path in the output, read as JSON, compares with the value as the operator says."""
+
+    type: Literal["jsonpath"]
+    path: Annotated[str, Field(min_length=1)]
+    operator: Operator | Literal["exists"] = "="
+    value: JsonValue = None
+
+    @field_validator("path")
+    @classmethod
+    def _compiles(cls, path: str) -> str:
+        compile_path(path)
+        return path
+
+
+class Levenshtein(MetricBase):
+    """How like the expected text the output is: 1 less the edits between them, as a share of the longer text."""
+
+    type: Literal["levenshtein"]
+    value: Text | None = None
+    max_distance: int | None = Field(default=None, ge=0, description="So many edits pass; the score is then 1 or 0.")
+
+
+class RougeL(MetricBase):
+    """ROUGE-L: the F-measure of the longest common subsequence of words."""
+
+    type: Literal["rouge_l"]
+    value: Text | None = None
+
+
+class F1(MetricBase):
+    """The F1 of the words that output and expected value share, as SQuAD counts them."""
+
+    type: Literal["f1"]
+    value: Text | None = None
+
+
+class Latency(MetricBase):
+    """The request that was answered took no longer."""
+
+    type: Literal["latency"]
+    max_ms: float = Field(gt=0, le=3_600_000, description="Milliseconds, of the last request alone.")
+
+
+class HttpStatus(MetricBase):
+    """The endpoint answered with one of the status codes."""
+
+    type: Literal["http_status"]
+    codes: Annotated[tuple[Status, ...], Field(min_length=1, max_length=MAX_CODES)]
+
+
 Metric: TypeAlias = Annotated[
-    Equals | IEquals | Contains | ContainsAny | ContainsAll | StartsWith | Regex | Extract, Field(discriminator="type")
+    Equals
+    | IEquals
+    | Contains
+    | ContainsAny
+    | ContainsAll
+    | StartsWith
+    | Regex
+    | Extract
+    | Category
+    | IsJson
+    | JsonSchema
+    | JsonPath
+    | Levenshtein
+    | RougeL
+    | F1
+    | Latency
+    | HttpStatus,
+    Field(discriminator="type"),
 ]

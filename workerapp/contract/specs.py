@@ -121,3 +121,6 @@ class ConfigurationSpec(Spec):
     concurrency: int = Field(default=10, ge=1, le=1000)
     per_test_timeout: float = Field(default=30.0, gt=0, le=3600, description="Seconds for a test with all its retries.")
     metrics: Annotated[list[Metric], Field(max_length=100)] = Field(default_factory=list)
+    pass_threshold: float | None = Field(
+        default=None, ge=0, le=1, description="The weighted score that passes a test, whichever of its metrics fail."
+    )

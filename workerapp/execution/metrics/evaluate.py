@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
 from workerapp.contract.metrics import Metric
 from workerapp.contract.states import ResultStatus
-from workerapp.execution.metrics import extraction, texts
-from workerapp.execution.metrics.finding import Answered, CannotJudge, Finding
+from workerapp.execution.metrics import documents, extraction, responses, similarity, texts
+from workerapp.execution.metrics.comparison import OPERATORS
+from workerapp.execution.metrics.finding import Answered, CannotJudge, Finding, found
 from workerapp.execution.metrics.verdict import Score, Verdict
-
-DEFAULT_PATTERN_SECONDS = 0.1
 
 _JUDGES: Mapping[str, Callable[[Any, Answered], Finding]] = {
     "equals": texts.equals,
@@ -23,33 +22,48 @@ _JUDGES: Mapping[str, Callable[[Any, Answered], Finding]] = {
     "starts_with": texts.starts_with,
     "regex": extraction.regex,
     "extract": extraction.extract,
+    "category": extraction.category,
+    "is_json": documents.is_json,
+    "json_schema": documents.json_schema,
+    "jsonpath": documents.jsonpath,
+    "levenshtein": similarity.levenshtein,
+    "rouge_l": similarity.rouge_l,
+    "f1": similarity.f1,
+}
+#: What judges a response that has no output, too.
+_RESPONSE_JUDGES: Mapping[str, Callable[[Any, Answered], Finding]] = {
+    "latency": responses.latency,
+    "http_status": responses.http_status,
 }
 
 
-def evaluate(
-    metrics: Sequence[Metric], output: Any, expected: Any, *, pattern_seconds: float = DEFAULT_PATTERN_SECONDS
-) -> Verdict:
-    """Judge an output; it passes when every metric with a weight does. None as `expected` means there is none."""
-    answered = Answered(output=output, expected=expected, pattern_seconds=pattern_seconds)
-    scores = tuple(_score(metric, answered) for metric in metrics)
+def evaluate(metrics: Sequence[Metric], answered: Answered, *, pass_threshold: float | None = None) -> Verdict:
+    """Judge an answer by all metrics; those of weight 0 are reported and decide nothing.
+
+    It passes when every other metric does or, with a `pass_threshold`, when the weighted score reaches it.
+    """
+    ends_at = perf_counter() + answered.limits.test_seconds
+    scores = tuple(_score(metric, answered, ends_at) for metric in metrics)
     deciding = [(metric.weight, score) for metric, score in zip(metrics, scores, strict=True) if metric.weight > 0]
     if not deciding:
         return Verdict(status=ResultStatus.UNSCORED, scores=scores)
-    status, reason = _outcome(score for _, score in deciding)
-    return Verdict(status=status, scores=scores, score=_mean(deciding), reason=reason)
+    mean = _mean(deciding)
+    status, reason = _outcome([score for _, score in deciding], mean, pass_threshold)
+    return Verdict(status=status, scores=scores, score=mean, reason=reason)
 
 
-def _score(metric: Metric, answered: Answered) -> Score:
+def _score(metric: Metric, answered: Answered, ends_at: float) -> Score:
     started = perf_counter()
     score: float | None = None
     passed: bool | None = None
     try:
-        finding = _JUDGES[metric.type](metric, answered)
+        finding = _find(metric, answered, in_time=started <= ends_at)
     except CannotJudge as exc:
         reason = str(exc)
     else:
         reason = finding.reason
-        passed = (finding.score >= (1.0 if metric.threshold is None else metric.threshold)) is not metric.not_
+        threshold = 1.0 if metric.threshold is None else metric.threshold
+        passed = OPERATORS[metric.threshold_operator](finding.score, threshold) is not metric.not_
         score = 1 - finding.score if metric.not_ else finding.score
     return Score(
         name=metric.name or metric.type,
@@ -62,14 +76,29 @@ def _score(metric: Metric, answered: Answered) -> Score:
     )
 
 
-def _outcome(scores: Iterable[Score]) -> tuple[ResultStatus, str | None]:
-    """A metric that could not judge outweighs one that failed: the test has no verdict then."""
-    failed: Score | None = None
-    for score in scores:
-        if score.passed is None:
-            return ResultStatus.ERROR, f"{score.name}: {score.reason}"
-        if not score.passed and failed is None:
-            failed = score
+def _find(metric: Metric, answered: Answered, *, in_time: bool) -> Finding:
+    if not in_time:
+        raise CannotJudge(f"the metrics before took all of the {answered.limits.test_seconds:g} seconds for a test")
+    if metric.type in _RESPONSE_JUDGES:
+        return _RESPONSE_JUDGES[metric.type](metric, answered)
+    if answered.missing is not None:
+        return found(holds=False, reason=f"there is no output: {answered.missing}")
+    return _JUDGES[metric.type](metric, answered)
+
+
+def _outcome(
+    scores: Sequence[Score], mean: float | None, pass_threshold: float | None
+) -> tuple[ResultStatus, str | None]:
+    """A metric that could not judge outweighs all others: the test has no verdict then."""
+    unjudged = next((score for score in scores if score.passed is None), None)
+    if unjudged is not None:
+        return ResultStatus.ERROR, f"{unjudged.name}: {unjudged.reason}"
+    failed = next((score for score in scores if not score.passed), None)
+    if pass_threshold is not None and mean is not None:
+        if mean >= pass_threshold:
+            return ResultStatus.PASS, None
+        because = "" if failed is None else f"; {failed.name}: {failed.reason}"
+        return ResultStatus.FAIL, f"the weighted score {mean:g} is below {pass_threshold:g}{because}"
     return (ResultStatus.PASS, None) if failed is None else (ResultStatus.FAIL, f"{failed.name}: {failed.reason}")
 
 

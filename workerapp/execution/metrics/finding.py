@@ -1,9 +1,12 @@
-"""What the arithmetic of one metric hands back, before thresholds and negation."""
+"""What the arithmetic of one metric is given and hands back, before thresholds and negation."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import json
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NoReturn
 
 from workerapp.contract.json_values import as_text
 
@@ -11,20 +14,57 @@ QUOTE_LENGTH = 120
 
 
 class CannotJudge(Exception):
-    """The metric lacks something it needs, or took too long: an error, not a wrong answer."""
+    """The metric lacks something it needs, or would take too long: an error, not a wrong answer."""
+
+
+class NotJson(Exception):
+    """The output is a text that is not JSON; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JudgingLimits:
+    """What judging may cost; beyond it a test has no verdict."""
+
+    #: How long a pattern may search.
+    pattern_seconds: float = 0.1
+    #: How long an output may be held against a schema.
+    schema_seconds: float = 1.0
+    #: After how long the metrics of one test that are left do not judge any more.
+    test_seconds: float = 5.0
+    #: The longest output, and the longest expected values together, that are compared word by word or edit by edit.
+    text_length: int = 20_000
+    #: The longest output that is read as JSON.
+    json_length: int = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
 class Answered:
-    """What is judged: the answer, what the test expects of it (None: nothing), and how long a pattern may search."""
+    """What is judged: the answer, and what the test expects of it (None: nothing)."""
 
     output: Any
-    expected: Any
-    pattern_seconds: float
+    expected: Any = None
+    latency_ms: float | None = None
+    http_status: int | None = None
+    #: Why there is no output, where the endpoint answered with nothing but a status.
+    missing: str | None = None
+    limits: JudgingLimits = field(default_factory=JudgingLimits)
 
-    @property
+    @cached_property
     def text(self) -> str:
+        """The output as a text."""
         return as_text(self.output)
+
+    @cached_property
+    def document(self) -> Any:
+        """The output as JSON; an output that is not a text was JSON in the response.
+
+        Raises:
+            NotJson: the output is a text, and not JSON.
+            CannotJudge: it is too long to be read.
+        """
+        if len(self.text) > self.limits.json_length:
+            raise CannotJudge(f"the output has {len(self.text)} characters; {self.limits.json_length} are read as JSON")
+        return _read(self.output) if isinstance(self.output, str) else self.output
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +87,38 @@ def wanted(value: Any, answered: Answered) -> Any:
     return chosen
 
 
+def wanted_texts(value: Any, answered: Answered) -> tuple[str, ...]:
+    """What is wanted, as one text or several."""
+    chosen = wanted(value, answered)
+    items = chosen if isinstance(chosen, (list, tuple)) else (chosen,)
+    if not items:
+        raise CannotJudge("the expected value is an empty list")
+    return tuple(as_text(item) for item in items)
+
+
 def quote(value: Any) -> str:
     text = as_text(value)
     return repr(text if len(text) <= QUOTE_LENGTH else text[:QUOTE_LENGTH] + "…")
+
+
+def _read(text: str) -> Any:
+    try:
+        return _DECODER.decode(text)
+    except RecursionError:
+        raise NotJson(f"the output {quote(text)} is JSON that is nested too deeply") from None
+    except ValueError as exc:
+        raise NotJson(f"the output {quote(text)} is not JSON: {exc}") from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {text[:QUOTE_LENGTH]} is too large")
+    return number
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no value of JSON")
+
+
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_no_constant)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from workerapp.contract.json_values import as_text
 from workerapp.contract.metrics import Contains, ContainsAll, ContainsAny, Equals, IEquals, StartsWith
-from workerapp.execution.metrics.finding import Answered, CannotJudge, Finding, found, quote, wanted
+from workerapp.execution.metrics.comparison import same
+from workerapp.execution.metrics.finding import Answered, Finding, found, quote, wanted, wanted_texts
 
 
 def equals(metric: Equals, answered: Answered) -> Finding:
     expected = wanted(metric.value, answered)
-    holds = _same(answered.output, expected)
+    holds = same(answered.output, expected)
     return found(holds=holds, reason=f"expected {quote(expected)}, the output is {quote(answered.output)}")
 
 
@@ -28,14 +27,14 @@ def contains(metric: Contains, answered: Answered) -> Finding:
 
 
 def contains_any(metric: ContainsAny, answered: Answered) -> Finding:
-    values = _values(metric.values, answered)
+    values = wanted_texts(metric.values, answered)
     text = _fold(answered.text, ignore=metric.ignore_case)
     holds = any(_fold(value, ignore=metric.ignore_case) in text for value in values)
     return found(holds=holds, reason=f"looked for one of {quote(list(values))} in {quote(answered.output)}")
 
 
 def contains_all(metric: ContainsAll, answered: Answered) -> Finding:
-    values = _values(metric.values, answered)
+    values = wanted_texts(metric.values, answered)
     text = _fold(answered.text, ignore=metric.ignore_case)
     missing = [value for value in values if _fold(value, ignore=metric.ignore_case) not in text]
     reason = f"{len(missing)} of {len(values)} not found: {quote(missing)}" if missing else f"all {len(values)} found"
@@ -46,21 +45,6 @@ def starts_with(metric: StartsWith, answered: Answered) -> Finding:
     expected = as_text(wanted(metric.value, answered))
     holds = _fold(answered.text, ignore=metric.ignore_case).startswith(_fold(expected, ignore=metric.ignore_case))
     return found(holds=holds, reason=f"expected {quote(expected)} at the start of {quote(answered.output)}")
-
-
-def _same(output: Any, expected: Any) -> bool:
-    if isinstance(output, str) or isinstance(expected, str):
-        return as_text(output) == as_text(expected)
-    # Python holds that True == 1; JSON does not.
-    return isinstance(output, bool) == isinstance(expected, bool) and bool(output == expected)
-
-
-def _values(values: tuple[str, ...] | None, answered: Answered) -> tuple[str, ...]:
-    chosen = wanted(values, answered)
-    items = chosen if isinstance(chosen, (list, tuple)) else (chosen,)
-    if not items:
-        raise CannotJudge("the expected value is an empty list")
-    return tuple(as_text(item) for item in items)
 
 
 def _fold(text: str, *, ignore: bool) -> str:
