@@ -29,11 +29,13 @@ class ProcessFailed(Exception):
 
 
 class Process:
-    """Runs a Python command; its lines can be waited for, and its whole group killed."""
+    """Runs a command, of Python if no other program is named; its lines can be waited for, its whole group killed."""
 
-    def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, name: str, arguments: Sequence[str], environment: Mapping[str, str], program: str = sys.executable
+    ) -> None:
         self.name = name
-        self._command = [sys.executable, *arguments]
+        self._command = [program, *arguments]
         self._environment = _clean_environment() | dict(environment)
         self._child: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
