@@ -86,6 +86,7 @@ class Conversation:
         self._settings = settings
         self._metrics = metrics
         self._ending = Ending.DISCONNECTED  # how streams end that are cut off
+        self._limit = asyncio.timeout(None)
         self._streams: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -94,18 +95,26 @@ class Conversation:
             await self._run()
 
     async def _run(self) -> None:
+        try:
+            await self._listen()
+            if self._ending is Ending.MAX_AGE:
+                await self._close(GOING_AWAY, "connected for long enough: connect again and resume")
+            elif self._ending is Ending.STALLED:
+                await self._close(TRY_AGAIN, "nothing was read for too long: connect again and resume")
+        finally:
+            await self._end_all()
+
+    async def _listen(self) -> None:
         longest = self._settings.max_age * random.uniform(0.9, 1)  # noqa: S311 - only spreads the load
         try:
-            async with asyncio.timeout(longest):
+            async with asyncio.timeout(longest) as self._limit:
                 while True:
                     await self._take(await self._websocket.receive())
         except TimeoutError:
-            self._ending = Ending.MAX_AGE
-            await self._close(GOING_AWAY, "connected for long enough: connect again and resume")
+            if self._ending is not Ending.STALLED:
+                self._ending = Ending.MAX_AGE
         except WebSocketDisconnect:
             pass
-        finally:
-            await self._end_all()
 
     async def _take(self, message: Any) -> None:
         if message["type"] == "websocket.disconnect":
@@ -220,9 +229,17 @@ class Conversation:
                 await self._websocket.send({"type": "websocket.send", "text": text})
         except TimeoutError:
             logger.info("stream_stalled", extra={"seconds": self._settings.send_timeout})
+            self._give_up()
             raise WebSocketDisconnect(TRY_AGAIN) from None
 
+    def _give_up(self) -> None:
+        """The client takes nothing. All ends, or it might read on and never know that one of its streams is over."""
+        if self._ending is Ending.DISCONNECTED:
+            self._ending = Ending.STALLED
+            self._limit.reschedule(0)
+
     async def _close(self, code: int, reason: str) -> None:
+        await self._end_all()
         with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
             async with asyncio.timeout(self._settings.send_timeout):
                 await self._websocket.close(code, reason)

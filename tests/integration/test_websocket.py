@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,8 +14,10 @@ import aiohttp
 import httpx
 import pytest
 
+from tests.integration.streams import eventually
 from tests.integration.test_api_events import finish
 from tests.postgres import TestDatabase
+from tests.records import connect
 from tests.rest import PATIENCE, Gateway, Tenant, add_tenant, gateway
 
 WS = "/v1/ws"
@@ -235,3 +238,37 @@ async def test_binary_message_ends_the_connection_with_its_code(served: Gateway,
     async with connected(served, tenant) as socket:
         await socket.connection.send_bytes(b"{}")
         assert await socket.until_closed() == 1003
+
+
+async def test_client_that_does_not_read_is_cut_off_and_not_left_with_streams_that_are_over(
+    database: TestDatabase, tenant: Tenant
+) -> None:
+    patient = {"send_timeout": 2.0, "queue_events": 10_000, "queue_bytes": 100_000_000}
+    async with (
+        gateway(database.url, stream=patient) as served,
+        served.client(tenant) as api,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(socket_factory=_small_socket)) as session,
+        session.ws_connect(served.url + WS, headers={"Authorization": f"Bearer {tenant.secret}"}) as connection,
+    ):
+        client, task, hub = Socket(connection), await submit(api), served.app.state.hub
+        for number in range(15):
+            await client.subscribe(str(number), task["links"]["events"])
+            await client.next()
+        report_much(database, task["task_id"])
+        await eventually(lambda: len(hub) == 0)
+        assert await client.until_closed() == 1013
+
+
+def _small_socket(address: Any) -> socket.socket:
+    made = socket.socket(address[0], address[1])
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    return made
+
+
+def report_much(database: TestDatabase, task_id: str) -> None:
+    """Make 500 events of more than a kilobyte."""
+    with connect(database.admin_url) as admin:
+        admin.execute(
+            "DO $$ BEGIN FOR number IN 1..500 LOOP UPDATE task SET progress ="
+            f" jsonb_build_array(number, repeat('x', 1000)) WHERE id = '{task_id}'; END LOOP; END $$"
+        )
