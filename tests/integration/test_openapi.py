@@ -11,7 +11,7 @@ import pytest
 import yaml
 from openapi_spec_validator import validate
 from pydantic import BaseModel
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from gateway.api import admin
 from gateway.api.endpoints import Endpoint
@@ -96,6 +96,8 @@ def test_the_document_and_the_routes_name_the_same_operations() -> None:
         if isinstance(route, Route)
         for method in (route.methods or set()) - {"HEAD"}
     }
+    # The handshake of a WebSocket is a GET.
+    served |= {("GET", route.path) for route in routes() if isinstance(route, WebSocketRoute)}
     assert served == set(contract().operations())
 
 

@@ -207,6 +207,10 @@ async def test_who_has_no_key_is_refused_before_the_connection_is_one(served: Ga
     assert refused.value.status == 401
 
 
+async def test_request_that_is_no_handshake_is_answered_as_the_document_says(api: httpx.AsyncClient) -> None:
+    assert (await api.get(WS)).json()["code"] == "not_found"
+
+
 async def test_stopping_gateway_says_that_it_drains_and_closes(database: TestDatabase, tenant: Tenant) -> None:
     async with aiohttp.ClientSession() as session:
         async with gateway(database.url) as served:
