@@ -244,6 +244,12 @@ async def test_binary_message_ends_the_connection_with_its_code(served: Gateway,
         assert await socket.until_closed() == 1003
 
 
+async def test_message_that_is_too_large_ends_the_connection_with_its_code(served: Gateway, tenant: Tenant) -> None:
+    async with connected(served, tenant) as socket:
+        await socket.send(type="ping", pad="x" * served.settings.stream.max_message_bytes)
+        assert await socket.until_closed() == 1009
+
+
 async def test_client_that_does_not_read_is_cut_off_and_not_left_with_streams_that_are_over(
     database: TestDatabase, tenant: Tenant
 ) -> None:

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from tests.stack.process import ROOT
 
 PAGES = ROOT / "tests" / "acceptance" / "pages"
-DEBIANS = "/usr/bin/chromium"
+CHROMIUM_OF_DEBIAN = "/usr/bin/chromium"
 #: Root has no sandbox; the others keep it from talking to anybody but the test.
 OPTIONS = (
     "--no-sandbox",
@@ -31,9 +31,9 @@ PATIENCE_MS = 30_000
 
 def chromium_program() -> str:
     """Where Chromium is; the test is skipped if there is none."""
-    program = shutil.which(os.environ.get("CHROMIUM", DEBIANS))
+    program = shutil.which(os.environ.get("CHROMIUM", CHROMIUM_OF_DEBIAN))
     if program is None:
-        pytest.skip(f"there is no Chromium at $CHROMIUM or {DEBIANS} (Debian: apt install chromium)")
+        pytest.skip(f"there is no Chromium at $CHROMIUM or {CHROMIUM_OF_DEBIAN} (Debian: apt install chromium)")
     return program
 
 
