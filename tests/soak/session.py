@@ -91,7 +91,7 @@ class _Soak:
         watching = [asyncio.create_task(watcher.run()) for watcher in self._watchers]
         writing = [asyncio.create_task(writer.run(over)) for writer in self._writers]
         await self._injector.inject(self._options.faults)
-        while not _has_failed(watching + writing) and not await self._is_enough():
+        while not _has_failed(watching + writing) and not await self._is_enough():  # noqa: ASYNC110 - rows signal nobody
             await asyncio.sleep(0.5)
         over.set()
         await asyncio.gather(*writing)
