@@ -180,5 +180,8 @@ def _settled(position: Position, span: Span) -> Position:
 
 
 def _covers(published: Position, position: Position) -> bool:
-    is_same_history = published.epoch == position.epoch
-    return is_same_history and published.seen.snapshot.covers(position.seen.snapshot) and position.catching is None
+    if published.epoch != position.epoch or position.catching is not None:
+        return False
+    # By the id too: after a crash of the server, what was published before may be ahead by its transactions only.
+    is_newer = published.seen.newest_id >= position.seen.newest_id
+    return is_newer and published.seen.snapshot.covers(position.seen.snapshot)

@@ -146,7 +146,7 @@ class Subscription:
         if self.has_news:
             return
         waiter = asyncio.get_running_loop().create_future()
-        self.attach(partial(waiter.set_result, None))
+        self.attach(partial(_release, waiter))
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
@@ -165,6 +165,12 @@ class Subscription:
             return False
         too_many = self._count + len(burst.events) > self._settings.queue_events
         return too_many or self._bytes + burst.size > self._settings.queue_bytes
+
+
+def _release(waiter: asyncio.Future[None]) -> None:
+    """End the wait, unless its time is up, or its task cancelled, in this very moment."""
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 class Hub:

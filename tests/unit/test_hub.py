@@ -178,3 +178,16 @@ def test_snapshot_has_the_same_envelope() -> None:
     snapshot = json.loads(encode_snapshot(OURS, "t", 4, {"status": "STARTED"}).body)
     assert list(snapshot) == list(json.loads(event().body))
     assert (snapshot["id"], snapshot["type"], snapshot["seq"]) == (0, "snapshot", 4)
+
+
+async def test_wait_that_is_cancelled_in_the_moment_of_the_news_disturbs_nobody() -> None:
+    hub = Hub()
+    with hub.subscribe(organization_id=OURS) as leaving, hub.subscribe(organization_id=OURS) as staying:
+        waiting = asyncio.create_task(leaving.wait(60))
+        await asyncio.sleep(0)
+        assert leaving.is_attached
+        waiting.cancel()
+        await hub.publish([event()], SPAN)
+        assert staying.has_news
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
