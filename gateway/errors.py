@@ -297,6 +297,9 @@ def _is_outage(error: DBAPIError) -> bool:
         asyncpg.PostgresConnectionError,
         asyncpg.OperatorInterventionError,
         asyncpg.InsufficientResourcesError,
+        # asyncpg's words for a connection that ends in the moment of a query.
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
     )
     cause = error.orig.__cause__ if error.orig is not None else None
     return error.connection_invalidated or isinstance(cause, outages)

@@ -71,6 +71,7 @@ class SnapshotReader:
             self._page_size,
             str(target.snapshot),
             position.last_id,
+            target.newest_id,
         )
         return self._advance(position, target, rows)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -84,6 +85,33 @@ async def test_connections_cut_while_idle_cost_no_request_an_error(
         await until_ready(client)
         for _ in range(6):
             assert (await client.get("/v1/tasks")).status_code == 200
+
+
+async def test_connections_cut_in_the_middle_of_anything_are_an_outage_and_no_fault_of_ours(
+    database: TestDatabase, served: Gateway, tenant: Tenant
+) -> None:
+    """A driver has many words for it, by what it was about to do."""
+    cut = """
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE pid <> pg_backend_pid() AND datname = current_database()
+    """
+    seen: Counter[int] = Counter()
+
+    async def ask(client: httpx.AsyncClient, path: str) -> None:
+        while seen.total() < 400:
+            seen[(await client.get(path)).status_code] += 1
+
+    async with (
+        served.client(tenant) as client,
+        await psycopg.AsyncConnection.connect(database.admin_url, autocommit=True) as admin,
+    ):
+        paths = ("/v1/tasks", "/v1/events", "/v1/test-runs", "/v1/endpoints")
+        asking = [asyncio.create_task(ask(client, path)) for path in paths * 4]
+        while not all(one.done() for one in asking):
+            await admin.execute(cut)
+        await asyncio.gather(*asking)
+    assert seen.keys() <= {200, 503}
+    assert seen[503]
 
 
 async def test_the_database_may_come_after_the_gateway(postgres: PostgresServer, template_database: str) -> None:

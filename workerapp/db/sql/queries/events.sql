@@ -29,9 +29,10 @@ FROM reading LEFT JOIN LATERAL (
 ORDER BY news.id LIMIT $3::integer
 
 -- name: read_more_news
--- The same difference, $1 to the fixed snapshot $4, after the event $5: the further pages of a large catch-up.
+-- The same difference, $1 to the fixed snapshot $4, after the event $5: the further pages of a large catch-up. Events
+-- behind $6, the newest one then, came later, though a crash of the server may have handed out a transaction id again.
 SELECT id, xid::text::bigint AS xid, organization_id, subject_id, seq, type, at, data::text AS data FROM task_event
-WHERE id > $5::bigint
+WHERE id > $5::bigint AND id <= $6::bigint
   AND pg_visible_in_snapshot(xid, $4::text::pg_snapshot)
   AND (id > $2::bigint OR NOT pg_visible_in_snapshot(xid, $1::text::pg_snapshot))
 ORDER BY id LIMIT $3::integer
