@@ -30,6 +30,7 @@ from gateway.api import (
     test_sets,
     websocket,
 )
+from gateway.api.answers import WEBSOCKET
 from gateway.api.routing import administers, executes, reads, reads_stream, resource, writes
 from gateway.auth.keys import KeyFinder
 from gateway.auth.stream_tokens import StreamTokens
@@ -79,7 +80,7 @@ def routes() -> list[BaseRoute]:
         resource("/v1/run-groups/{run_group_id}/events", get=reads_stream(events.stream_run_group_events)),
         resource("/v1/stream-tickets", post=reads(stream_tickets.create_stream_ticket)),
         resource("/v1/events", get=reads_stream(organization_events.get_events)),
-        WebSocketRoute("/v1/ws", websocket.converse),
+        WebSocketRoute(WEBSOCKET, websocket.converse),
         *_admin(),
         _open("/", service.about),
         _open("/healthz", service.health),

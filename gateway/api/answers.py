@@ -30,6 +30,8 @@ Time: TypeAlias = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str,
 
 #: Paths of related resources by what they are.
 Links: TypeAlias = dict[str, str]
+#: Where the same streams are carried over one WebSocket, by the paths they have by themselves.
+WEBSOCKET = "/v1/ws"
 
 _Item = TypeVar("_Item", bound=Out)
 

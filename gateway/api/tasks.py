@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.api.answers import In, Links, Out, Time, answer
+from gateway.api.answers import WEBSOCKET, In, Links, Out, Time, answer
 from gateway.api.body import read_body
 from gateway.api.current import Current, answer_current
 from gateway.api.idempotency import Made, make_once
@@ -181,7 +181,7 @@ def _summary(row: Any) -> TaskSummary:
 
 def _links(task_id: str, test_run_id: UUID | None) -> Links:
     path = f"/v1/tasks/{task_id}"
-    links = {"self": path, "events": f"{path}/events", "cancel": f"{path}/cancel"}
+    links = {"self": path, "events": f"{path}/events", "websocket": WEBSOCKET, "cancel": f"{path}/cancel"}
     return links if test_run_id is None else links | {"test_run": f"/v1/test-runs/{test_run_id}"}
 
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api import endpoints, test_sets
-from gateway.api.answers import In, Links, Out, Time
+from gateway.api.answers import WEBSOCKET, In, Links, Out, Time
 from gateway.api.body import read_body
 from gateway.api.definitions import Definition
 from gateway.api.idempotency import Made, make_once
@@ -150,7 +150,7 @@ async def _start(connection: AsyncConnection, services: Services, issuer: Issuer
         task_id=task_id,
         test_run_id=run_id,
         status=RunStatus.QUEUED,
-        links={"self": path, "events": f"{path}/events", "cancel": f"{path}/cancel"},
+        links={"self": path, "events": f"{path}/events", "websocket": WEBSOCKET, "cancel": f"{path}/cancel"},
         stream_token=issuer.for_subject(subject),
     )
     return Made(status=202, location=path, body=body, subject=subject)

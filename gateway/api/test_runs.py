@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.api.answers import Links, Out, Time, answer
+from gateway.api.answers import WEBSOCKET, Links, Out, Time, answer
 from gateway.api.current import Current, answer_current
 from gateway.api.paging import PageQuery, Position, not_found, page_limit, page_of, path_uuid, read_cursor, read_query
 from gateway.api.routing import Answer
@@ -182,6 +182,7 @@ def _test_run(row: Any) -> TestRun:
         links={
             "self": path,
             "events": f"{path}/events",
+            "websocket": WEBSOCKET,
             "results": f"{path}/results",
             "cancel": f"{path}/cancel",
             "task": f"/v1/tasks/{row.task_id}",
