@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
 from typing import Protocol, TypeAlias
 
@@ -13,29 +14,47 @@ from gateway.stream.hub import Subscription
 Direct: TypeAlias = Callable[[Batch], bool]
 
 
-class Follower(Protocol):
+class Follower(ABC):
     """How far one stream is. It waits for the database only; whoever drives it knows how to wait for events."""
 
-    @property
-    def is_over(self) -> bool:
-        """Whether this stream ends here."""
+    __slots__ = ("_is_behind", "_subscription", "is_over")
+
+    def __init__(self, subscription: Subscription, *, is_behind: bool) -> None:
+        self._subscription = subscription
+        self._is_behind = is_behind  # the table has, or may have, more
+        #: Whether this stream ends here.
+        self.is_over = False
 
     @property
+    @abstractmethod
     def is_complete(self) -> bool:
         """Whether it ends because nothing will ever come: the client has everything."""
 
     @property
+    @abstractmethod
     def cursor(self) -> str | None:
         """Where a client is that has been given everything so far and has no news; none if it has nothing."""
+
+    @abstractmethod
+    def pass_on(self, burst: Burst, send: Direct) -> bool:
+        """Send what simply comes next; false if this burst needs `advance`, or cannot be sent now."""
 
     async def advance(self) -> Batch | None:
         """What there is to tell; none when that is nothing until the subscription has news, or the stream is over.
 
         Neither a connection nor a transaction is held in between.
         """
+        while not self.is_over:
+            batch = await self._step()
+            if batch is not None:
+                return batch
+            if not self._is_behind and not self._subscription.has_news:
+                break
+        return None
 
-    def pass_on(self, burst: Burst, send: Direct) -> bool:
-        """Send what simply comes next; false if this burst needs `advance`, or cannot be sent now."""
+    @abstractmethod
+    async def _step(self) -> Batch | None:
+        """One read of the table, or what the subscription has; none if that was nothing to tell."""
 
 
 class Feed(Protocol):

@@ -14,7 +14,7 @@ from gateway.stream.batch import Batch, Message, Notice, NoticeKind
 from gateway.stream.burst import Burst, is_terminal, message_of
 from gateway.stream.envelope import EncodedEvent, encode_snapshot
 from gateway.stream.event_log import EventLog
-from gateway.stream.feed import Direct
+from gateway.stream.feed import Direct, Follower
 from gateway.stream.hub import End, Hub, Subscription
 from gateway.stream.settings import StreamSettings
 from workerapp.contract.caller import Caller
@@ -77,31 +77,19 @@ class SubjectFeed:
         return SubjectFollower(self, subscription)
 
 
-class SubjectFollower:
+class SubjectFollower(Follower):
     """How far one stream is."""
 
-    __slots__ = (
-        "_feed",
-        "_has_begun",
-        "_is_behind",
-        "_is_cut",
-        "_is_final",
-        "_known",
-        "_last",
-        "_subscription",
-        "is_over",
-    )
+    __slots__ = ("_feed", "_has_begun", "_is_cut", "_is_final", "_known", "_last")
 
     def __init__(self, feed: SubjectFeed, subscription: Subscription) -> None:
+        super().__init__(subscription, is_behind=False)
         self._feed = feed
-        self._subscription = subscription
         self._last = 0  # the number of the last event given
         self._known = 0  # the highest number known to exist
         self._has_begun = False
-        self._is_behind = False  # the table has, or may have, more
         self._is_final = False  # nothing comes after `_known`
         self._is_cut = False  # it ends here, and not with its subject
-        self.is_over = False
 
     @property
     def is_complete(self) -> bool:
@@ -112,16 +100,6 @@ class SubjectFollower:
     def cursor(self) -> str | None:
         """Where the client is, if it is anywhere."""
         return str(self._last) if self._last or self._feed.after is not None else None
-
-    async def advance(self) -> Batch | None:
-        """What there is to tell; none when that is nothing until the subscription has news, or the stream is over."""
-        while not self.is_over:
-            batch = await self._step()
-            if batch is not None:
-                return batch
-            if not self._is_behind and not self._subscription.has_news:
-                break
-        return None
 
     def pass_on(self, burst: Burst, send: Direct) -> bool:
         """Send what simply comes next; false if this burst needs `advance`, or cannot be sent now."""

@@ -15,7 +15,7 @@ from gateway.stream.burst import Burst
 from gateway.stream.envelope import EncodedEvent, encode_snapshot
 from gateway.stream.event_filter import EVERYTHING, EventFilter
 from gateway.stream.event_log import After, EventLog, Start
-from gateway.stream.feed import Direct
+from gateway.stream.feed import Direct, Follower
 from gateway.stream.hub import End, Hub, Subscription
 from gateway.stream.organization_cursor import Position, encode_position
 from gateway.stream.settings import StreamSettings
@@ -43,18 +43,16 @@ class OrganizationFeed:
         return OrganizationFollower(self, subscription)
 
 
-class OrganizationFollower:
+class OrganizationFollower(Follower):
     """How far one stream is."""
 
-    __slots__ = ("_feed", "_is_behind", "_is_level", "_position", "_subscription", "is_over")
+    __slots__ = ("_feed", "_is_level", "_position")
 
     def __init__(self, feed: OrganizationFeed, subscription: Subscription) -> None:
+        super().__init__(subscription, is_behind=True)
         self._feed = feed
-        self._subscription = subscription
         self._position: Position | None = feed.after if isinstance(feed.after, Position) else None
-        self._is_behind = True  # the log has, or may have, more
         self._is_level = False  # what the hub publishes next comes right behind the position
-        self.is_over = False
 
     @property
     def is_complete(self) -> bool:
@@ -70,16 +68,6 @@ class OrganizationFollower:
         if published is not None and _covers(published, self._position):
             return encode_position(published)
         return encode_position(self._position)
-
-    async def advance(self) -> Batch | None:
-        """What there is to tell; none when that is nothing until the subscription has news, or the stream is over."""
-        while not self.is_over:
-            batch = await self._step()
-            if batch is not None:
-                return batch
-            if not self._is_behind and not self._subscription.has_news:
-                break
-        return None
 
     def pass_on(self, burst: Burst, send: Direct) -> bool:
         """Send what simply comes next; false if this burst needs `advance`, or cannot be sent now."""
