@@ -25,6 +25,8 @@ from workerapp.db import tables
 from workerapp.db.sealing import SealingUnavailable
 
 HIDDEN = "***"
+#: What was stored before there were these fields is answered with their defaults.
+_LATER: dict[str, Any] = {"templated_headers": {}, "query": {}}
 
 
 class Endpoint(Out):
@@ -35,8 +37,10 @@ class Endpoint(Out):
     url: str
     method: Literal["GET", "POST", "PUT", "PATCH"]
     headers: dict[str, str]
+    templated_headers: dict[str, str]
+    query: dict[str, JsonValue]
     request: JsonValue
-    response: dict[str, str]
+    response: Literal["text"] | dict[str, str]
     connect_timeout: float
     timeout: float
     max_attempts: int
@@ -51,7 +55,7 @@ class Endpoint(Out):
 
 def _endpoint(row: Any) -> Endpoint:
     return Endpoint(
-        **row.spec,
+        **(_LATER | row.spec),
         id=row.id,
         created_at=row.created_at,
         updated_at=row.updated_at,

@@ -14,7 +14,8 @@ from gateway.cli.failures import UsageInvalid
 from gateway.cli.suite_document import Document, DocumentInvalid, Place, read_document
 from gateway.cli.suite_records import RecordsInvalid, read_records
 from workerapp.contract.metrics import Metric
-from workerapp.contract.specs import ConfigurationSpec, EndpointSpec, Name, Spec, TestSpec
+from workerapp.contract.spec import Spec
+from workerapp.contract.specs import ConfigurationSpec, EndpointSpec, Name, TestSpec
 
 MAX_SENTENCES = 5
 

@@ -24,10 +24,13 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from tests.shared_data import json_lines, shared_folder
 from workerapp.contract.outbound import OutboundPolicy, OutboundRefused
 from workerapp.contract.reasons import ErrorCode
-from workerapp.contract.specs import EndpointSpec
+from workerapp.contract.specs import ConfigurationSpec, EndpointSpec
+from workerapp.contract.template import VARIABLES
 from workerapp.execution.exchange import Answer, Question
 from workerapp.execution.guard import GuardedResolver, RefusedAddress, guarded_connector
+from workerapp.execution.metrics.finding import JudgingLimits
 from workerapp.execution.target import Target, TargetLimits
+from workerapp.execution.trial import LeasedTest, Trials
 
 LOOPBACK = OutboundPolicy.parse("127.0.0.0/8")
 QUICK = TargetLimits(backoff_seconds=0.01, shortest_hold_seconds=0.01)
@@ -166,6 +169,83 @@ async def test_get_sends_the_request_as_query() -> None:
         await ask(site.url + "?fixed=1", method="GET", request={"q": "{{ input }} & so", "n": 2})
     assert dict(site.requests[0].query) == {"fixed": "1", "q": "Why? & so", "n": "2"}
     assert site.bodies == [""]
+
+
+async def test_every_field_of_the_response_is_mapped_by_its_own_path() -> None:
+    body = {"choices": [{"text": "Hi.", "tools": [{"name": "f"}]}], "docs": ["d1"], "session": "s-1", "usage": {"n": 3}}
+    mapping = {
+        "output": "$.choices[0].text",
+        "context": "$.docs",
+        "tool_calls": "$.choices[0].tools",
+        "conversation_id": "$.session",
+        "usage": "$.usage",
+        "our own": "$.docs[0]",
+        "absent": "$.nowhere",
+    }
+    async with serving(web.json_response(body)) as site:
+        answer = await ask(site.url, response=mapping)
+    assert answer.output == "Hi."
+    assert answer.extra == {
+        "context": ["d1"],
+        "tool_calls": [{"name": "f"}],
+        "conversation_id": "s-1",
+        "usage": {"n": 3},
+        "our own": "d1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "read"),
+    [
+        (b"Because.\n", "text/plain; charset=utf-8", "Because.\n"),
+        ("Wöy".encode("latin-1"), "text/plain; charset=iso-8859-1", "Wöy"),
+        ("Wöy".encode(), "text/plain; charset=nonsense", "Wöy"),
+        (b'{"a": 1}', "application/json", '{"a": 1}'),
+        (b"a\x00\xff", "text/plain", "a\ufffd\ufffd"),
+    ],
+)
+async def test_whole_body_may_be_the_output(body: bytes, content_type: str, read: str) -> None:
+    async with serving(web.Response(body=body, headers={"Content-Type": content_type})) as site:
+        answer = await ask(site.url, response="text")
+    assert (answer.output, answer.error) == (read, None)
+    assert site.requests[0].headers["Accept"] == "text/plain, */*"
+
+
+async def test_query_and_headers_are_templates_too() -> None:
+    fields = {
+        "query": {"user": "{{ metadata.user }} & co", "n": 2},
+        "headers": {"X-Key": "sk-{{ input }}"},
+        "templated_headers": {"X-Conversation": "{{ conversation_id }}", "accept": "text/{{ metadata.user }}"},
+    }
+    async with serving(output("a")) as site, target(site.url + "?fixed=1", **fields) as asked:
+        await asked.ask(question(metadata={"user": "ann"}))
+        await asked.ask(question(metadata={"user": "ann"}))
+        await asked.ask(Question(input="x", test_id=uuid4(), test_run_id=RUN_ID, metadata={"user": "ann"}))
+    assert dict(site.requests[0].query) == {"fixed": "1", "user": "ann & co", "n": "2"}
+    assert site.requests[0].headers.getall("Accept") == ["text/ann"]
+    assert site.requests[0].headers["X-Key"] == "sk-{{ input }}"
+    conversations = [request.headers["X-Conversation"] for request in site.requests]
+    assert conversations[0] == conversations[1] != conversations[2]
+
+
+@pytest.mark.parametrize("text", ["a\r\nX-Evil: 1", "a\0b", "snow ☃"])
+async def test_header_that_cannot_be_sent_is_an_error_and_nothing_is_sent(text: str) -> None:
+    async with serving(output("a")) as site, target(site.url, templated_headers={"X-Input": "{{ input }}"}) as asked:
+        answer = await asked.ask(question(text))
+    assert (code(answer), site.times) == (ErrorCode.TEMPLATE_FAILED, [])
+    assert answer.error is not None
+    assert "header 'X-Input'" in answer.error.message
+
+
+async def test_expected_answer_never_reaches_the_endpoint() -> None:
+    test = LeasedTest(id=TEST_ID, input="1 + 1", expected="the-answer-is-2", assertions=[], metadata={"topic": "sums"})
+    everything = {name: "{{ " + name + " }}" for name in sorted(VARIABLES)}
+    configuration = ConfigurationSpec.model_validate({"metrics": [{"type": "equals"}]})
+    async with serving(output("the-answer-is-2")) as site, target(site.url, request=everything) as asked:
+        row = await Trials(asked, configuration, RUN_ID, JudgingLimits()).execute(test)
+    assert row["status"] == "pass"
+    assert "the-answer-is-2" not in site.bodies[0] + str(site.requests[0].headers) + str(site.requests[0].url)
+    assert "sums" in site.bodies[0]
 
 
 @pytest.mark.parametrize("failing", [408, 500, 502, 503, 504])

@@ -86,7 +86,7 @@ def test_value_with_template_syntax_is_not_rendered_again() -> None:
     [
         ({"a": [1, "{{ input"]}, "/a/1", "does not compile"),
         ({"a/b": {"~": "{% if %}"}}, "/a~1b/~0", "does not compile"),
-        ("{{ expected }}", "", "there is no variable 'expected'; a template may use input, messages"),
+        ("{{ expected }}", "", "there is no variable 'expected'; a template may use conversation_id, input"),
         ("{{ self }}", "", "there is no variable 'self'"),
         ("{{ input|center(10) }}", "", "there is no filter 'center'"),
         ("{{ input is callable }}", "", "there is no test 'callable'"),

@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
+from workerapp.contract.headers import MAX_HEADERS, check_distinct, check_name, check_value
 from workerapp.contract.mapping import compile_mapping
 from workerapp.contract.metrics import Metric
 from workerapp.contract.outbound import OutboundPolicy
+from workerapp.contract.spec import Spec
 from workerapp.contract.template import compile_request
 
 MEBIBYTE = 1_048_576
 MAX_INPUT_LENGTH = 1_000_000
-MAX_HEADERS = 50
+MAX_QUERY = 100
 
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]{0,8000}")
-#: Set by the client itself; another value could smuggle a request or reach another virtual host.
-_OWN_HEADERS = frozenset(
-    {"connection", "content-length", "expect", "host", "keep-alive", "proxy-authorization", "te", "trailer"}
-    | {"transfer-encoding", "upgrade", "accept-encoding", "content-encoding", "cookie2"}
-)
 #: Everything public may be called as far as a specification goes; a policy decides about the rest when it is asked.
 _SHAPE_ONLY = OutboundPolicy.parse("0.0.0.0/0,::/0")
 
 Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=200)]
-
-
-class Spec(BaseModel):
-    """Frozen, and refuses fields it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class EndpointSpec(Spec):
@@ -42,8 +30,12 @@ class EndpointSpec(Spec):
     url: str
     method: Literal["GET", "POST", "PUT", "PATCH"] = "POST"
     headers: dict[str, str] = Field(default_factory=dict, repr=False, max_length=MAX_HEADERS)
+    #: Templates, and no secrets: they are answered as they are.
+    templated_headers: dict[str, str] = Field(default_factory=dict, max_length=MAX_HEADERS)
+    query: dict[str, JsonValue] = Field(default_factory=dict, max_length=MAX_QUERY)
     request: JsonValue = None
-    response: dict[str, str] = Field(default_factory=lambda: {"output": "$.output"})
+    #: A path for each field; or the whole body is the output, as it is.
+    response: Literal["text"] | dict[str, str] = Field(default_factory=lambda: {"output": "$.output"})
     connect_timeout: float = Field(default=5.0, gt=0, le=60)
     timeout: float = Field(default=30.0, gt=0, le=3600, description="Seconds for one request, from start to end.")
     max_attempts: int = Field(default=3, ge=1, le=10)
@@ -61,19 +53,28 @@ class EndpointSpec(Spec):
     @classmethod
     def _are_sendable(cls, headers: dict[str, str]) -> dict[str, str]:
         for name, value in headers.items():
-            _check_header(name, value)
+            check_name(name)
+            check_value(name, value)
         return headers
 
-    @field_validator("request")
+    @field_validator("templated_headers")
     @classmethod
-    def _compiles(cls, request: JsonValue) -> JsonValue:
-        compile_request(request)
-        return request
+    def _are_named(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name in headers:
+            check_name(name)
+        return headers
+
+    @field_validator("request", "query", "templated_headers")
+    @classmethod
+    def _compiles(cls, template: JsonValue) -> JsonValue:
+        compile_request(template)
+        return template
 
     @field_validator("response")
     @classmethod
-    def _maps(cls, response: dict[str, str]) -> dict[str, str]:
-        compile_mapping(response)
+    def _maps(cls, response: Literal["text"] | dict[str, str]) -> Literal["text"] | dict[str, str]:
+        if isinstance(response, dict):
+            compile_mapping(response)
         return response
 
     @model_validator(mode="after")
@@ -82,15 +83,10 @@ class EndpointSpec(Spec):
             raise ValueError("the request of a GET endpoint is its query string: it must be an object")
         return self
 
-
-def _check_header(name: str, value: str) -> None:
-    # A value may be a secret and is never repeated.
-    if not _HEADER_NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is not a header name")
-    if name.lower() in _OWN_HEADERS:
-        raise ValueError(f"the header {name!r} is set by the client and cannot be chosen")
-    if not _HEADER_VALUE.fullmatch(value):
-        raise ValueError(f"the value of header {name!r} is too long or has a character that a header cannot hold")
+    @model_validator(mode="after")
+    def _sets_each_header_once(self) -> Self:
+        check_distinct(self.headers, self.templated_headers)
+        return self
 
 
 class Message(Spec):

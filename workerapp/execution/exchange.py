@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from workerapp.contract.reasons import ErrorReason
 
@@ -31,6 +31,8 @@ class Question:
             "input": last,
             "messages": messages,
             "metadata": self.metadata,
+            # Every test is a conversation of its own, and the same one however often it is asked.
+            "conversation_id": str(uuid5(self.test_run_id, str(self.test_id))),
             "test_id": str(self.test_id),
             "test_run_id": str(self.test_run_id),
         }

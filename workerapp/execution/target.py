@@ -1,29 +1,25 @@
-"""The application under test, asked over HTTP: renders requests, retries, keeps to rate limits, maps responses."""
+"""The application under test, asked over HTTP: retries, keeps to rate limits and to the time of a test."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from dataclasses import dataclass
-from typing import Any, NoReturn, Self
+from typing import Self
 
 import aiohttp
 from yarl import URL
 
-from workerapp.contract.json_values import as_json, as_text, storable
-from workerapp.contract.mapping import MappingFailed, compile_mapping
 from workerapp.contract.outbound import OutboundPolicy, OutboundRefused
 from workerapp.contract.reasons import ErrorCode, ErrorReason
 from workerapp.contract.specs import EndpointSpec
-from workerapp.contract.template import TemplateFailed, compile_request
+from workerapp.contract.template import TemplateFailed
 from workerapp.execution.exchange import Answer, Question
 from workerapp.execution.failures import Failure, FailureReader
 from workerapp.execution.guard import guarded_connector
 from workerapp.execution.pace import Pace, TooLate
-
-USER_AGENT = "task-status-gateway"
-_OK, _REDIRECT = 200, 300
+from workerapp.execution.request import RenderedRequest, RequestBuilder
+from workerapp.execution.response import ResponseReader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +62,9 @@ class Target:
         """`requests_per_second` is this target's share where several share the endpoint's own limit."""
         self._spec, self._policy, self._per_test_timeout = spec, policy, per_test_timeout
         self._limits = limits or TargetLimits()
-        self._url = URL(spec.url)
-        self._template, self._mapping = compile_request(spec.request), compile_mapping(spec.response)
-        self._failures = FailureReader(self._url, spec.headers, excerpt_length=self._limits.excerpt_length)
+        self._builder = RequestBuilder(spec)
+        self._failures = FailureReader(URL(spec.url), spec.headers, excerpt_length=self._limits.excerpt_length)
+        self._reader = ResponseReader(spec, self._failures)
         self._pace = Pace(requests_per_second or spec.requests_per_second)
         self._refusal = _refusal(policy, spec.url)
         self._session: aiohttp.ClientSession | None = None
@@ -79,7 +75,7 @@ class Target:
             connector=guarded_connector(
                 self._policy, dns_seconds=limits.dns_seconds, keepalive_seconds=limits.keepalive_seconds
             ),
-            headers=_headers(spec.headers),
+            headers=self._builder.fixed_headers,
             timeout=aiohttp.ClientTimeout(total=spec.timeout, connect=spec.connect_timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
@@ -100,8 +96,7 @@ class Target:
         if self._refusal is not None:
             return Answer(error=self._refusal)
         try:
-            request = self._template.render(question.variables())
-            url, body = self._encode(request)
+            request = self._builder.build(question)
         except TemplateFailed as exc:
             reason = f"the request template could not be rendered: {exc}"
             return Answer(error=self._failures.of(ErrorCode.TEMPLATE_FAILED, reason).reason)
@@ -109,24 +104,17 @@ class Target:
         progress = _Progress(began, began + self._per_test_timeout)
         try:
             async with asyncio.timeout_at(progress.deadline):
-                return await self._ask(url, body, progress)
+                return await self._ask(request, progress)
         except TimeoutError:
             return self._timed_out(progress)
 
-    def _encode(self, request: Any) -> tuple[URL, bytes | None]:
-        if request is None:
-            return self._url, None
-        if self._spec.method == "GET":
-            return self._url.update_query({name: as_text(value) for name, value in request.items()}), None
-        return self._url, as_json(request).encode("utf-8", "replace")
-
-    async def _ask(self, url: URL, body: bytes | None, progress: _Progress) -> Answer:
+    async def _ask(self, request: RenderedRequest, progress: _Progress) -> Answer:
         while True:
             try:
                 await self._pace.turn(progress.began, progress.deadline)
             except TooLate as exc:
                 return self._rate_limited(progress, exc.seconds)
-            outcome = await self._request(url, body, progress)
+            outcome = await self._request(request, progress)
             if isinstance(outcome, Answer):
                 return outcome
             progress.last = outcome
@@ -149,50 +137,28 @@ class Target:
         await asyncio.sleep(delay)
         return True
 
-    async def _request(self, url: URL, body: bytes | None, progress: _Progress) -> Answer | Failure:
+    async def _request(self, request: RenderedRequest, progress: _Progress) -> Answer | Failure:
         assert self._session is not None, "ask inside `async with target`"
-        loop = asyncio.get_running_loop()
+        loop, spec = asyncio.get_running_loop(), self._spec
         progress.attempts += 1
         progress.sent = loop.time()
         try:
-            async with self._session.request(self._spec.method, url, data=body, allow_redirects=False) as response:
-                payload, complete = await self._read(response)
+            async with self._session.request(
+                spec.method, request.url, data=request.body, headers=request.headers, allow_redirects=False
+            ) as response:
+                outcome = await self._reader.read(response)
         except (aiohttp.ClientError, OutboundRefused, OSError) as exc:
-            spec = self._spec
             return self._failures.of_exception(exc, connect_timeout=spec.connect_timeout, timeout=spec.timeout)
         finally:
             progress.latency_ms = round((loop.time() - progress.sent) * 1000, 3)
-        if not _OK <= response.status < _REDIRECT:
-            return self._failures.of_status(response.status, response.headers, payload)
-        if not complete:
-            problem = f"with more than {self._spec.max_response_bytes} bytes"
-            return self._failures.of_body(ErrorCode.RESPONSE_TOO_LARGE, response.status, problem, b"")
-        return self._map(response.status, payload, progress)
-
-    async def _read(self, response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
-        """The body, decompressed, and whether that is all of it; what is over the limit is never in memory."""
-        content, limit = response.content, self._spec.max_response_bytes
-        payload = await content.readany()
-        if content.at_eof() and len(payload) <= limit:
-            return payload, True
-        collected = bytearray(payload)
-        while len(collected) <= limit and (chunk := await content.readany()):
-            collected += chunk
-        return bytes(collected[:limit]), len(collected) <= limit
-
-    def _map(self, status: int, payload: bytes, progress: _Progress) -> Answer | Failure:
-        read = self._failures.of_body
-        try:
-            mapped = self._mapping.apply(_decode(payload))
-            output, extra = storable(mapped.output), storable(mapped.extra)
-        except MappingFailed as exc:
-            return read(ErrorCode.OUTPUT_MISSING, status, f"but {exc}", payload)
-        except RecursionError:
-            return read(ErrorCode.RESPONSE_INVALID, status, "with JSON that is nested too deeply", payload)
-        except ValueError:
-            return read(ErrorCode.RESPONSE_NOT_JSON, status, "with a body that is not JSON", payload)
+        if isinstance(outcome, Failure):
+            return outcome
         return Answer(
-            output=output, extra=extra, http_status=status, latency_ms=progress.latency_ms, attempts=progress.attempts
+            output=outcome.output,
+            extra=outcome.extra,
+            http_status=response.status,
+            latency_ms=progress.latency_ms,
+            attempts=progress.attempts,
         )
 
     def _rate_limited(self, progress: _Progress, seconds: float) -> Answer:
@@ -225,21 +191,3 @@ def _refusal(policy: OutboundPolicy, url: str) -> ErrorReason | None:
     except OutboundRefused as exc:
         return ErrorReason(ErrorCode.REFUSED_URL, str(exc))
     return None
-
-
-def _headers(own: dict[str, str]) -> dict[str, str]:
-    """The endpoint's headers, and defaults for what it does not set, in whatever case it writes the names."""
-    names = {name.lower() for name in own}
-    defaults = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": USER_AGENT}
-    return {name: value for name, value in defaults.items() if name.lower() not in names} | own
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
-
-
-def _decode(payload: bytes) -> Any:
-    return _DECODER.decode(payload.decode(json.detect_encoding(payload)))

@@ -1,0 +1,22 @@
+"""The endpoints that the documentation shows are right."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+
+from tests.stack.process import ROOT
+from workerapp.contract.specs import EndpointSpec
+
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "endpoints.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_an_example_is_an_endpoint(text: str) -> None:
+    EndpointSpec.model_validate(yaml.safe_load(text))
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) >= 3

@@ -1,0 +1,78 @@
+"""The response of an endpoint: read within its limits, and mapped to the output under test."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+import aiohttp
+
+from workerapp.contract.json_values import storable, storable_text
+from workerapp.contract.mapping import MappedResponse, MappingFailed, ResponseMapping, compile_mapping
+from workerapp.contract.reasons import ErrorCode
+from workerapp.contract.specs import EndpointSpec
+from workerapp.execution.failures import Failure, FailureReader
+
+_OK, _REDIRECT = 200, 300
+_CHARSETS = frozenset({"utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252", "utf-16"})
+
+
+class ResponseReader:
+    """Reads the responses of one endpoint."""
+
+    def __init__(self, spec: EndpointSpec, failures: FailureReader) -> None:
+        self._failures, self._limit = failures, spec.max_response_bytes
+        self._mapping = None if spec.response == "text" else compile_mapping(spec.response)
+
+    async def read(self, response: aiohttp.ClientResponse) -> MappedResponse | Failure:
+        """The mapped response, or what is wrong with it; a connection that ends raises what the client raises."""
+        payload, complete = await self._collect(response.content)
+        if not _OK <= response.status < _REDIRECT:
+            return self._failures.of_status(response.status, response.headers, payload)
+        if not complete:
+            problem = f"with more than {self._limit} bytes"
+            return self._failures.of_body(ErrorCode.RESPONSE_TOO_LARGE, response.status, problem, b"")
+        if self._mapping is None:
+            return MappedResponse(output=_text(payload, response.charset))
+        return self._map(self._mapping, response.status, payload)
+
+    def _map(self, mapping: ResponseMapping, status: int, payload: bytes) -> MappedResponse | Failure:
+        failed = self._failures.of_body
+        try:
+            mapped = mapping.apply(decode(payload))
+            return MappedResponse(output=storable(mapped.output), extra=storable(mapped.extra))
+        except MappingFailed as exc:
+            return failed(ErrorCode.OUTPUT_MISSING, status, f"but {exc}", payload)
+        except RecursionError:
+            return failed(ErrorCode.RESPONSE_INVALID, status, "with JSON that is nested too deeply", payload)
+        except ValueError:
+            return failed(ErrorCode.RESPONSE_NOT_JSON, status, "with a body that is not JSON", payload)
+
+    async def _collect(self, content: aiohttp.StreamReader) -> tuple[bytes, bool]:
+        """The body, decompressed, and whether that is all of it; what is over the limit is never in memory."""
+        limit = self._limit
+        payload = await content.readany()
+        if content.at_eof() and len(payload) <= limit:
+            return payload, True
+        collected = bytearray(payload)
+        while len(collected) <= limit and (chunk := await content.readany()):
+            collected += chunk
+        return bytes(collected[:limit]), len(collected) <= limit
+
+
+def _text(payload: bytes, charset: str | None) -> str:
+    """The body as a text; any charset may be claimed, so only common ones are taken at their word."""
+    known = (charset or "").lower() if (charset or "").lower() in _CHARSETS else "utf-8"
+    return storable_text(payload.decode(known, "replace"))
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
+def decode(payload: bytes) -> Any:
+    """A JSON document; a ValueError says that it is none."""
+    return _DECODER.decode(payload.decode(json.detect_encoding(payload)))
