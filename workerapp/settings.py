@@ -140,6 +140,12 @@ class WorkerSettings(SharedSettings):
     #: Before a request is tried again: this long at first, then twice as long each time, up to the second figure.
     target_backoff_seconds: float = Field(default=0.5, gt=0)
     target_backoff_max_seconds: float = Field(default=8, gt=0)
+    #: Of the request for an OAuth 2.0 token: its time, and the size of its answer.
+    target_token_seconds: float = Field(default=10, gt=0)
+    target_token_max_bytes: int = Field(default=65_536, ge=1024)
+    #: A token is not used in its last seconds; one that does not tell how long it lives, lives so long.
+    target_token_margin_seconds: float = Field(default=30, ge=0)
+    target_token_lifetime_seconds: float = Field(default=300, gt=0)
 
     #: What judging may cost: seconds for a pattern, a JSON Schema and all metrics of a test, and the longest texts.
     judging_pattern_seconds: float = Field(default=0.1, gt=0, le=10)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Literal
 from uuid import UUID
 
@@ -18,25 +17,27 @@ from gateway.api.idempotency import Made, make_once
 from gateway.errors import Fault, SecretsUnavailable, UrlRefused
 from gateway.services import services_of
 from gateway.settings import GatewaySettings
+from workerapp.contract.auth import ClientCredentialsAuth
 from workerapp.contract.caller import Caller
+from workerapp.contract.endpoint_secrets import hide_secrets, secrets_of
 from workerapp.contract.outbound import OutboundRefused
 from workerapp.contract.specs import EndpointSpec
 from workerapp.db import tables
 from workerapp.db.sealing import SealingUnavailable
 
-HIDDEN = "***"
 #: What was stored before there were these fields is answered with their defaults.
-_LATER: dict[str, Any] = {"templated_headers": {}, "query": {}}
+_LATER: dict[str, Any] = {"auth": None, "templated_headers": {}, "query": {}}
 
 
 class Endpoint(Out):
-    """An endpoint as it is answered: the values of its headers are hidden."""
+    """An endpoint as it is answered: its secrets are hidden."""
 
     id: UUID
     name: str
     url: str
     method: Literal["GET", "POST", "PUT", "PATCH"]
     headers: dict[str, str]
+    auth: dict[str, str | None] | None
     templated_headers: dict[str, str]
     query: dict[str, JsonValue]
     request: JsonValue
@@ -70,30 +71,37 @@ DEFINITION = Definition(table=tables.endpoint, what="endpoint", path_name="endpo
 async def create_endpoint(request: Request, caller: Caller) -> Response:
     settings = services_of(request).settings
     spec = await read_body(request, EndpointSpec)
-    _check_url(spec, settings)
+    _check_urls(spec, settings)
     sealed = _seal(spec, settings)
 
     async def work(connection: AsyncConnection) -> Made:
-        hidden = spec.model_copy(update={"headers": dict.fromkeys(spec.headers, HIDDEN)})
-        values = {"name": spec.name, "spec": hidden.model_dump(mode="json"), "sealed_headers": sealed}
+        values = {"name": spec.name, "spec": hide_secrets(spec), "sealed_headers": sealed}
         row = await DEFINITION.insert(connection, caller, values)
         return Made(status=201, location=f"/v1/endpoints/{row.id}", body=_endpoint(row))
 
     return await make_once(request, caller, spec, work)
 
 
-def _check_url(spec: EndpointSpec, settings: GatewaySettings) -> None:
+def _check_urls(spec: EndpointSpec, settings: GatewaySettings) -> None:
+    _check_url("/url", spec.url, settings)
+    if isinstance(spec.auth, ClientCredentialsAuth):
+        _check_url("/auth/token_url", spec.auth.token_url, settings)
+
+
+def _check_url(pointer: str, url: str, settings: GatewaySettings) -> None:
     try:
-        settings.outbound.check_url(spec.url)
+        settings.outbound.check_url(url)
     except OutboundRefused as error:
         detail = f"{error}."
-        raise UrlRefused(f"/url: {detail}", faults=[Fault(pointer="/url", detail=detail)]) from None
+        raise UrlRefused(f"{pointer}: {detail}", faults=[Fault(pointer=pointer, detail=detail)]) from None
 
 
 def _seal(spec: EndpointSpec, settings: GatewaySettings) -> bytes | None:
-    if not spec.headers:
+    secrets = secrets_of(spec)
+    if secrets is None:
         return None
     try:
-        return settings.sealer.seal(json.dumps(spec.headers))
+        return settings.sealer.seal(secrets)
     except SealingUnavailable as error:
-        raise SecretsUnavailable(f"/headers: {error}", faults=[Fault(pointer="/headers", detail=str(error))]) from None
+        pointer = "/headers" if spec.headers else "/auth"
+        raise SecretsUnavailable(f"{pointer}: {error}", faults=[Fault(pointer=pointer, detail=str(error))]) from None

@@ -100,15 +100,14 @@ def _read(path: Path) -> Document:
 
 
 def _fill_in_variables(document: Document, path: Path, environment: Mapping[str, str]) -> None:
-    """Put environment variables in place of `${NAME}` in the endpoint's URL and headers, where secrets belong."""
+    """Put environment variables in place of `${NAME}` in the endpoint's URL, headers and auth, where secrets belong."""
     endpoint: Any = document.value.get("endpoint")
     if not isinstance(endpoint, dict):
         return
-    headers: Any = endpoint.get("headers")
-    texts: list[tuple[Any, str, Place]] = [
-        (endpoint, "url", ("endpoint", "url")),
-        *((headers, name, ("endpoint", "headers", name)) for name in (headers if isinstance(headers, dict) else ())),
-    ]
+    texts: list[tuple[Any, str, Place]] = [(endpoint, "url", ("endpoint", "url"))]
+    for field in ("headers", "auth"):
+        holder: Any = endpoint.get(field)
+        texts += [(holder, name, ("endpoint", field, name)) for name in (holder if isinstance(holder, dict) else ())]
     for holder, key, place in texts:
         text = holder.get(key)
         if isinstance(text, str):

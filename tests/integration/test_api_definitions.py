@@ -12,6 +12,7 @@ from tests.definitions import ENDPOINT, TEST_SET, add_configuration, add_endpoin
 from tests.postgres import TestDatabase
 from tests.records import connect
 from tests.rest import Gateway
+from workerapp.contract.endpoint_secrets import reveal_secrets
 
 KINDS = ("/v1/endpoints", "/v1/test-sets", "/v1/test-configurations")
 
@@ -37,7 +38,58 @@ async def test_header_values_are_sealed_and_never_answered(
     assert row is not None
     assert keys is not None
     assert "hunter2" not in row[0] + keys[0]
-    assert json.loads(served.settings.sealer.open(row[1])) == headers
+    assert json.loads(served.settings.sealer.open(row[1])) == {"headers": headers, "auth": None}
+
+
+@pytest.mark.parametrize(
+    ("auth", "secret"),
+    [
+        ({"type": "bearer", "token": "hunter2"}, "token"),
+        ({"type": "api_key", "header": "X-Key", "value": "hunter2"}, "value"),
+        (
+            {
+                "type": "oauth2_client_credentials",
+                "token_url": "https://login.example.com/token",
+                "client_id": "gateway",
+                "client_secret": "hunter2",
+                "client_auth": "body",
+                "scope": "ask",
+                "audience": None,
+            },
+            "client_secret",
+        ),
+    ],
+)
+async def test_secrets_of_authentication_are_sealed_and_never_answered(
+    api: httpx.AsyncClient, served: Gateway, database: TestDatabase, auth: dict[str, Any], secret: str
+) -> None:
+    made = await api.post("/v1/endpoints", json=ENDPOINT | {"auth": auth}, headers={"Idempotency-Key": "1"})
+    assert made.json()["auth"] == auth | {secret: "***"}
+    assert "hunter2" not in made.text + (await api.get("/v1/endpoints")).text
+    with connect(database.admin_url) as admin:
+        row = admin.execute("SELECT spec::text, sealed_headers, spec FROM endpoint").fetchone()
+        keys = admin.execute("SELECT body::text || headers::text FROM idempotency_key").fetchone()
+    assert row is not None
+    assert keys is not None
+    assert "hunter2" not in row[0] + keys[0]
+    revealed = reveal_secrets(row[2], served.settings.sealer.open(row[1]))
+    assert revealed.model_dump()["auth"] == auth
+
+
+async def test_a_token_url_is_as_restricted_as_the_endpoints_own(api: httpx.AsyncClient) -> None:
+    auth = {
+        "type": "oauth2_client_credentials",
+        "token_url": "http://10.0.0.1/token",
+        "client_id": "gateway",
+        "client_secret": "hunter2",
+    }
+    problem = (await api.post("/v1/endpoints", json=ENDPOINT | {"auth": auth})).json()
+    assert (problem["code"], problem["errors"][0]["pointer"]) == ("url_refused", "/auth/token_url")
+
+
+def test_headers_that_were_sealed_alone_are_opened() -> None:
+    stored = ENDPOINT | {"headers": {"X-Key": "***"}}
+    assert reveal_secrets(stored, json.dumps({"X-Key": "hunter2"})).headers == {"X-Key": "hunter2"}
 
 
 async def test_tests_keep_their_order_and_all_they_have(api: httpx.AsyncClient) -> None:

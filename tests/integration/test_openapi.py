@@ -25,7 +25,7 @@ from gateway.app import routes
 from gateway.errors import ApiError
 from tests.contract import Contract, ContractBroken, contract
 from tests.rest import Gateway
-from workerapp.contract import metrics
+from workerapp.contract import auth, metrics
 from workerapp.contract.events import EventType
 from workerapp.contract.mapping import MAX_PATH_LENGTH
 from workerapp.contract.outbound import MAX_URL_LENGTH
@@ -45,6 +45,9 @@ MODELS: dict[str, type[BaseModel]] = {
     "StreamTicket": StreamTicket,
     "EndpointCreation": EndpointSpec,
     "Endpoint": Endpoint,
+    "BearerAuth": auth.BearerAuth,
+    "ApiKeyAuth": auth.ApiKeyAuth,
+    "ClientCredentialsAuth": auth.ClientCredentialsAuth,
     "TestSetCreation": TestSetCreation,
     "TestCreation": TestSpec,
     "TestSet": TestSet,
@@ -80,6 +83,7 @@ _CHECKED_IN_CODE: dict[tuple[str, str], dict[str, int]] = {
     ("Category", "pattern"): {"maxLength": MAX_PATTERN_LENGTH},
     ("JsonPath", "path"): {"maxLength": MAX_PATH_LENGTH},
     ("EndpointCreation", "url"): {"maxLength": MAX_URL_LENGTH},
+    ("ClientCredentialsAuth", "token_url"): {"maxLength": MAX_URL_LENGTH},
     ("TestSetCreation", "tests"): {"minItems": 1},
 }
 

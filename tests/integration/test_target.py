@@ -26,6 +26,7 @@ from workerapp.contract.outbound import OutboundPolicy, OutboundRefused
 from workerapp.contract.reasons import ErrorCode
 from workerapp.contract.specs import ConfigurationSpec, EndpointSpec
 from workerapp.contract.template import VARIABLES
+from workerapp.execution.credentials import TokenCache
 from workerapp.execution.exchange import Answer, Question
 from workerapp.execution.guard import GuardedResolver, RefusedAddress, guarded_connector
 from workerapp.execution.metrics.finding import JudgingLimits
@@ -97,9 +98,16 @@ async def reset(request: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
-def target(url: str, *, policy: OutboundPolicy = LOOPBACK, per_test_timeout: float = 20.0, **fields: Any) -> Target:
+def target(
+    url: str,
+    *,
+    policy: OutboundPolicy = LOOPBACK,
+    per_test_timeout: float = 20.0,
+    tokens: TokenCache | None = None,
+    **fields: Any,
+) -> Target:
     spec = EndpointSpec.model_validate({"name": "site", "url": url, "request": {"q": "{{ input }}"}} | fields)
-    return Target(spec, policy, per_test_timeout=per_test_timeout, limits=QUICK)
+    return Target(spec, policy, per_test_timeout=per_test_timeout, limits=QUICK, tokens=tokens)
 
 
 def question(text: Any = "Why?", **fields: Any) -> Question:

@@ -49,6 +49,9 @@ def test_configuration_has_the_documented_defaults() -> None:
         ({"templated_headers": {"X-A": "{{ expected }}"}}, "templated_headers", r"no variable 'expected'.*\(at /X-A\)"),
         ({"templated_headers": {"Host": "a"}}, "templated_headers", "cannot be chosen"),
         ({"templated_headers": {"x-key": "a"}, "headers": {"X-Key": "b"}}, "", "'x-key' is set twice"),
+        ({"auth": {"type": "magic"}}, "auth", "'bearer', 'api_key', 'oauth2_client_credentials'"),
+        ({"auth": {"type": "bearer", "token": "s3cret\n"}}, "auth.bearer.token", "a header cannot hold"),
+        ({"auth": {"type": "api_key", "value": "a"}, "headers": {"x-api-key": "b"}}, "", "'x-api-key' is set twice"),
         ({"request": [1], "method": "GET"}, "", "must be an object"),
         ({"response": {"output": "$["}}, "response", "not a JSONPath"),
         ({"response": {}}, "response", 'needs a path for "output"'),
@@ -69,6 +72,7 @@ def test_bad_endpoint_is_refused_with_a_sentence(fields: dict[str, Any], place: 
 def test_header_values_are_not_in_messages_or_representations() -> None:
     spec = endpoint(headers={"Authorization": "Bearer s3cret"})
     assert "s3cret" not in repr(spec)
+    assert "s3cret" not in repr(endpoint(auth={"type": "bearer", "token": "s3cret"}))
     with pytest.raises(ValidationError) as caught:
         endpoint(headers={"X-Key": "s3cret\n"})
     assert "s3cret" not in problems(caught.value)["headers"]

@@ -116,6 +116,12 @@ def test_secrets_come_from_the_environment(tmp_path: Path) -> None:
     assert problem(tmp_path, text) == "suite.yaml, line 6: the environment variable TOKEN is not set"
 
 
+def test_secrets_of_authentication_come_from_the_environment(tmp_path: Path) -> None:
+    text = ENDPOINT + '  auth: {type: bearer, token: "${TOKEN}"}\n' + INLINE
+    assert load(tmp_path, text, TOKEN="t-1").endpoint["auth"] == {"type": "bearer", "token": "t-1"}
+    assert "the environment variable TOKEN is not set" in problem(tmp_path, text)
+
+
 def test_a_prompt_is_not_searched_for_variables(tmp_path: Path) -> None:
     suite = load(tmp_path, ENDPOINT + "test_set: {name: s, tests: [{input: 'what is ${HOME}?'}]}")
     assert suite.test_set["tests"] == [{"input": "what is ${HOME}?"}]

@@ -22,6 +22,8 @@ class ErrorCode(StrEnum):
     CONNECTION_LOST = "connection_lost"
     #: The URL, or an address its name resolves to, may not be called.
     REFUSED_URL = "refused_url"
+    #: No token for the request could be fetched, so it was not sent.
+    AUTH_FAILED = "auth_failed"
     #: What came back is not HTTP, or is encoded in a way that cannot be read.
     RESPONSE_INVALID = "response_invalid"
     RESPONSE_NOT_JSON = "response_not_json"

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
+from workerapp.contract.auth import Auth
 from workerapp.contract.headers import MAX_HEADERS, check_distinct, check_name, check_value
 from workerapp.contract.mapping import compile_mapping
 from workerapp.contract.metrics import Metric
@@ -30,6 +31,7 @@ class EndpointSpec(Spec):
     url: str
     method: Literal["GET", "POST", "PUT", "PATCH"] = "POST"
     headers: dict[str, str] = Field(default_factory=dict, repr=False, max_length=MAX_HEADERS)
+    auth: Auth | None = None
     #: Templates, and no secrets: they are answered as they are.
     templated_headers: dict[str, str] = Field(default_factory=dict, max_length=MAX_HEADERS)
     query: dict[str, JsonValue] = Field(default_factory=dict, max_length=MAX_QUERY)
@@ -85,7 +87,7 @@ class EndpointSpec(Spec):
 
     @model_validator(mode="after")
     def _sets_each_header_once(self) -> Self:
-        check_distinct(self.headers, self.templated_headers)
+        check_distinct(self.headers, self.templated_headers, () if self.auth is None else (self.auth.header,))
         return self
 
 

@@ -34,10 +34,21 @@ class Failure:
 class FailureReader:
     """Reads failures of one endpoint; knows its secrets, to leave them out of every sentence."""
 
-    def __init__(self, url: URL, headers: Mapping[str, str], *, excerpt_length: int) -> None:
+    def __init__(
+        self, url: URL, headers: Mapping[str, str], *, excerpt_length: int, secrets: Iterable[str] = ()
+    ) -> None:
         self._where = f"{url.host}:{url.port}"
-        self._secrets = sorted(_secrets(url, headers), key=len, reverse=True)
+        self._secrets = sorted({*_secrets(url, headers), *secrets}, key=len, reverse=True)
         self._excerpt_length = excerpt_length
+
+    def keep_secret(self, secret: str) -> None:
+        """Leave it out of sentences from now on."""
+        if secret not in self._secrets:
+            self._secrets = sorted((*self._secrets, secret), key=len, reverse=True)
+
+    def quote(self, status: int, body: bytes) -> str:
+        """An answer in short."""
+        return f"HTTP {status}{self._excerpt(body)}"
 
     def of_status(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         retryable = status >= 500 or status in {_REQUEST_TIMEOUT, _TOO_MANY}  # noqa: PLR2004 - server errors

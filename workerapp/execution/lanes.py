@@ -25,6 +25,7 @@ from workerapp.contract.specs import ConfigurationSpec
 from workerapp.db.address import DatabaseAddress
 from workerapp.db.connection import ROLE
 from workerapp.db.statements import load
+from workerapp.execution.credentials import TokenCache
 from workerapp.execution.trial import LeasedTest, Trials, Unopened, open_trials
 from workerapp.settings import LaneSettings, WorkerSettings
 
@@ -68,8 +69,8 @@ class SliceReport:
     free_in: float = 0.0
 
 
-async def run_slice(work: LaneSlice, settings: WorkerSettings) -> SliceReport:
-    """Execute pending tests until the slice's time is up or nothing is left."""
+async def run_slice(work: LaneSlice, settings: WorkerSettings, tokens: TokenCache | None = None) -> SliceReport:
+    """Execute pending tests until the slice's time is up or nothing is left; `tokens` are those of earlier slices."""
     async with _connect(settings.database, work) as connection:
         keys = {"run": work.test_run_id, "number": work.number, "slice": work.slice, "holder": work.holder}
         start = await _fetch(connection, "start", keys | {"lease": settings.lanes.lease})
@@ -78,7 +79,8 @@ async def run_slice(work: LaneSlice, settings: WorkerSettings) -> SliceReport:
         if start["before"] is not None:
             await connection.execute(SQL["inherit"], keys | {"before": start["before"]})
         try:
-            async with open_trials(start["snapshot"], start["sealed_headers"], settings, work.test_run_id) as trials:
+            opening = open_trials(start["snapshot"], start["sealed_headers"], settings, work.test_run_id, tokens)
+            async with opening as trials:
                 configuration = ConfigurationSpec.model_validate(start["snapshot"]["configuration"])
                 lane = Lane(
                     connection=connection,

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from typing import Self
 
 import aiohttp
 from yarl import URL
 
+from workerapp.contract.endpoint_secrets import secret_values
 from workerapp.contract.outbound import OutboundPolicy, OutboundRefused
 from workerapp.contract.reasons import ErrorCode, ErrorReason
 from workerapp.contract.specs import EndpointSpec
 from workerapp.contract.template import TemplateFailed
+from workerapp.execution.credentials import Credentials, TokenCache, TokenFailed, TokenLimits
 from workerapp.execution.exchange import Answer, Question
 from workerapp.execution.failures import Failure, FailureReader
 from workerapp.execution.guard import guarded_connector
 from workerapp.execution.pace import Pace, TooLate
 from workerapp.execution.request import RenderedRequest, RequestBuilder
 from workerapp.execution.response import ResponseReader
+
+_UNAUTHORIZED = 401
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +38,7 @@ class TargetLimits:
     dns_seconds: int = 30
     keepalive_seconds: float = 15.0
     excerpt_length: int = 200
+    token: TokenLimits = field(default_factory=TokenLimits)
 
 
 @dataclass(slots=True)
@@ -45,6 +51,8 @@ class _Progress:
     sent: float | None = None
     latency_ms: float | None = None
     last: Failure | None = None
+    credentials: dict[str, str] = field(default_factory=dict, repr=False)
+    authenticated_again: bool = False
 
 
 class Target:
@@ -58,15 +66,24 @@ class Target:
         per_test_timeout: float = 30.0,
         requests_per_second: float | None = None,
         limits: TargetLimits | None = None,
+        tokens: TokenCache | None = None,
     ) -> None:
-        """`requests_per_second` is this target's share where several share the endpoint's own limit."""
+        """`requests_per_second` is this target's share where several share the endpoint's own limit.
+
+        `tokens` are those that earlier targets have fetched, and takes those that this one does.
+        """
         self._spec, self._policy, self._per_test_timeout = spec, policy, per_test_timeout
         self._limits = limits or TargetLimits()
         self._builder = RequestBuilder(spec)
-        self._failures = FailureReader(URL(spec.url), spec.headers, excerpt_length=self._limits.excerpt_length)
+        self._failures = FailureReader(
+            URL(spec.url), spec.headers, excerpt_length=self._limits.excerpt_length, secrets=secret_values(spec)
+        )
+        known = {} if tokens is None else tokens
+        self._credentials = Credentials(spec.auth, policy, self._failures, known, self._limits.token)
         self._reader = ResponseReader(spec, self._failures)
         self._pace = Pace(requests_per_second or spec.requests_per_second)
         self._refusal = _refusal(policy, spec.url)
+        self._open = AsyncExitStack()
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -80,12 +97,13 @@ class Target:
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
         )
+        await self._open.enter_async_context(self._session)
+        await self._open.enter_async_context(self._credentials)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._open.aclose()
+        self._session = None
 
     def hold(self, seconds: float) -> None:
         """Start no request for so long, as after a Retry-After that somebody else was given."""
@@ -123,8 +141,18 @@ class Target:
                 progress.attempts -= 1
                 self._pace.hold(max(outcome.hold, self._limits.shortest_hold_seconds))
                 continue
+            if self._may_authenticate_again(outcome, progress):
+                progress.attempts -= 1
+                continue
             if not await self._may_retry(outcome, progress):
                 return _failed(outcome, progress)
+
+    def _may_authenticate_again(self, failure: Failure, progress: _Progress) -> bool:
+        """Once for each test: a token may have been withdrawn before its time."""
+        if failure.http_status != _UNAUTHORIZED or progress.authenticated_again:
+            return False
+        progress.authenticated_again = True
+        return self._credentials.refused(progress.credentials)
 
     async def _may_retry(self, failure: Failure, progress: _Progress) -> bool:
         """Wait before the next attempt, if there is one."""
@@ -143,10 +171,15 @@ class Target:
         progress.attempts += 1
         progress.sent = loop.time()
         try:
+            progress.credentials = await self._credentials.headers()
+            progress.sent = loop.time()
+            headers = {**request.headers, **progress.credentials}
             async with self._session.request(
-                spec.method, request.url, data=request.body, headers=request.headers, allow_redirects=False
+                spec.method, request.url, data=request.body, headers=headers, allow_redirects=False
             ) as response:
                 outcome = await self._reader.read(response)
+        except TokenFailed as exc:
+            return exc.failure
         except (aiohttp.ClientError, OutboundRefused, OSError) as exc:
             return self._failures.of_exception(exc, connect_timeout=spec.connect_timeout, timeout=spec.timeout)
         finally:

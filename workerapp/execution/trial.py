@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +14,13 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
+from workerapp.contract.endpoint_secrets import reveal_secrets
 from workerapp.contract.metrics import HttpStatus, Metric
 from workerapp.contract.reasons import ErrorCode
-from workerapp.contract.specs import ConfigurationSpec, EndpointSpec
+from workerapp.contract.specs import ConfigurationSpec
 from workerapp.contract.states import ResultStatus
 from workerapp.db.sealing import SealingUnavailable
+from workerapp.execution.credentials import TokenCache, TokenLimits
 from workerapp.execution.exchange import Answer, Question
 from workerapp.execution.metrics.evaluate import evaluate
 from workerapp.execution.metrics.finding import Answered, JudgingLimits
@@ -114,30 +115,24 @@ class Unopened:
 
 @asynccontextmanager
 async def open_trials(
-    snapshot: Mapping[str, Any], sealed_headers: bytes | None, settings: WorkerSettings, test_run_id: UUID
+    snapshot: Mapping[str, Any],
+    sealed_headers: bytes | None,
+    settings: WorkerSettings,
+    test_run_id: UUID,
+    tokens: TokenCache | None = None,
 ) -> AsyncIterator[Trials | Unopened]:
-    """Open the run's endpoint, with the secret headers that its snapshot does not hold."""
+    """Open the run's endpoint, with the secrets that its snapshot does not hold."""
     try:
-        headers = {} if sealed_headers is None else json.loads(settings.sealer.open(sealed_headers))
+        opened = None if sealed_headers is None else settings.sealer.open(sealed_headers)
     except SealingUnavailable as error:
         logger.error("endpoint_not_opened", extra={"test_run_id": str(test_run_id), "reason": str(error)})  # noqa: TRY400 - the reason says it all
         yield Unopened(HEADERS_SEALED)
         return
-    endpoint = EndpointSpec.model_validate({**snapshot["endpoint"], "headers": headers})
+    endpoint = reveal_secrets(snapshot["endpoint"], opened)
     configuration = ConfigurationSpec.model_validate(snapshot["configuration"])
-    limits = TargetLimits(
-        backoff_seconds=settings.target_backoff_seconds, backoff_max_seconds=settings.target_backoff_max_seconds
-    )
-    judging = JudgingLimits(
-        pattern_seconds=settings.judging_pattern_seconds,
-        schema_seconds=settings.judging_schema_seconds,
-        test_seconds=settings.judging_test_seconds,
-        text_length=settings.judging_text_length,
-        json_length=settings.judging_json_length,
-    )
-    timeout = configuration.per_test_timeout
-    async with Target(endpoint, settings.outbound, per_test_timeout=timeout, limits=limits) as target:
-        trials = Trials(target, configuration, test_run_id, judging)
+    timeout, limits = configuration.per_test_timeout, target_limits(settings)
+    async with Target(endpoint, settings.outbound, per_test_timeout=timeout, limits=limits, tokens=tokens) as target:
+        trials = Trials(target, configuration, test_run_id, judging_limits(settings))
         try:
             yield trials
         finally:
@@ -153,6 +148,31 @@ def _is_asked_for(answer: Answer, metrics: Sequence[Metric]) -> bool:
     if answer.error is None or answer.error.code is not ErrorCode.HTTP_STATUS or not named:
         return False
     return answer.http_status in named or not answer.error.retryable
+
+
+def judging_limits(settings: WorkerSettings) -> JudgingLimits:
+    """What judging may cost, as the operator has set it."""
+    return JudgingLimits(
+        pattern_seconds=settings.judging_pattern_seconds,
+        schema_seconds=settings.judging_schema_seconds,
+        test_seconds=settings.judging_test_seconds,
+        text_length=settings.judging_text_length,
+        json_length=settings.judging_json_length,
+    )
+
+
+def target_limits(settings: WorkerSettings) -> TargetLimits:
+    """What the operator has set."""
+    return TargetLimits(
+        backoff_seconds=settings.target_backoff_seconds,
+        backoff_max_seconds=settings.target_backoff_max_seconds,
+        token=TokenLimits(
+            timeout=settings.target_token_seconds,
+            max_bytes=settings.target_token_max_bytes,
+            margin=settings.target_token_margin_seconds,
+            lifetime=settings.target_token_lifetime_seconds,
+        ),
+    )
 
 
 def _unanswered(test: LeasedTest, answer: Answer) -> dict[str, Any]:

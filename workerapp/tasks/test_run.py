@@ -15,8 +15,12 @@ from sqlalchemy.orm import Session
 from workerapp.base import BaseTask, with_tenant_context
 from workerapp.contract import tasks
 from workerapp.db.statements import clause
+from workerapp.execution.credentials import TokenCache
 from workerapp.execution.lanes import LaneSlice, SliceOutcome, run_slice
 from workerapp.execution.plan import LanePlan, revive_run
+
+#: They outlive a slice: what one has fetched, the next lanes of this process use.
+_TOKENS: TokenCache = {}
 
 
 @shared_task(base=BaseTask, bind=True, name=tasks.RUN_LANE)
@@ -29,7 +33,7 @@ def run_lane(self: BaseTask, test_run_id: str, number: int, slice_number: int) -
         organization_id=str(self.organization_id),
         user_id=self.user_id,
     )
-    report = uvloop.run(run_slice(work, self.settings))
+    report = uvloop.run(run_slice(work, self.settings, _TOKENS))
     if report.outcome is SliceOutcome.PASSED:
         raise Ignore
     if report.outcome is SliceOutcome.BUSY:
