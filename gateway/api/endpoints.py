@@ -21,12 +21,22 @@ from workerapp.contract.auth import ClientCredentialsAuth
 from workerapp.contract.caller import Caller
 from workerapp.contract.endpoint_secrets import hide_secrets, secrets_of
 from workerapp.contract.outbound import OutboundRefused
+from workerapp.contract.presets import Preset
 from workerapp.contract.specs import EndpointSpec
 from workerapp.db import tables
 from workerapp.db.sealing import SealingUnavailable
 
 #: What was stored before there were these fields is answered with their defaults.
-_LATER: dict[str, Any] = {"auth": None, "templated_headers": {}, "query": {}}
+_LATER: dict[str, Any] = {
+    "auth": None,
+    "templated_headers": {},
+    "query": {},
+    "preset": None,
+    "model": None,
+    "system": None,
+    "stream": False,
+    "first_byte_timeout": None,
+}
 
 
 class Endpoint(Out):
@@ -42,7 +52,12 @@ class Endpoint(Out):
     query: dict[str, JsonValue]
     request: JsonValue
     response: Literal["text"] | dict[str, str]
+    preset: Preset | None
+    model: str | None
+    system: str | None
+    stream: bool
     connect_timeout: float
+    first_byte_timeout: float | None
     timeout: float
     max_attempts: int
     max_concurrency: int | None

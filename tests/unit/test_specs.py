@@ -27,6 +27,14 @@ def test_endpoint_has_the_documented_defaults() -> None:
     assert (spec.max_concurrency, spec.requests_per_second) == (None, None)
 
 
+def test_preset_fills_in_what_is_not_given_and_twice_changes_nothing() -> None:
+    given = {"preset": "openai_chat", "model": "small", "request": {"temperature": 0}, "response": {"id": "$.id"}}
+    spec = endpoint(**given)
+    assert spec.request == {"model": "small", "messages": "{{ messages }}", "temperature": 0}
+    assert spec.response == {"output": "$.choices[0].message.content", "usage": "$.usage", "id": "$.id"}
+    assert EndpointSpec.model_validate(spec.model_dump()) == spec
+
+
 def test_configuration_has_the_documented_defaults() -> None:
     spec = ConfigurationSpec()
     assert (spec.mode, spec.concurrency, spec.per_test_timeout, spec.metrics) == ("parallel", 10, 30.0, [])
@@ -52,6 +60,10 @@ def test_configuration_has_the_documented_defaults() -> None:
         ({"auth": {"type": "magic"}}, "auth", "'bearer', 'api_key', 'oauth2_client_credentials'"),
         ({"auth": {"type": "bearer", "token": "s3cret\n"}}, "auth.bearer.token", "a header cannot hold"),
         ({"auth": {"type": "api_key", "value": "a"}, "headers": {"x-api-key": "b"}}, "", "'x-api-key' is set twice"),
+        ({"preset": "openai_chat"}, "", "preset and model go together"),
+        ({"model": "small"}, "", "preset and model go together"),
+        ({"preset": "telepathy", "model": "small"}, "preset", "'openai_chat'"),
+        ({"preset": "openai_chat", "model": "m", "response": {"output": "$["}}, "response", "not a JSONPath"),
         ({"request": [1], "method": "GET"}, "", "must be an object"),
         ({"response": {"output": "$["}}, "response", "not a JSONPath"),
         ({"response": {}}, "response", 'needs a path for "output"'),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 #: Half of a surrogate pair (JSON may spell one) and NUL are the two things that a Postgres text cannot hold.
 _UNSTORABLE = re.compile("[\ud800-\udfff\x00]")
@@ -38,3 +38,16 @@ def storable(value: Any) -> Any:
     if isinstance(value, dict):
         return {storable_text(key): storable(item) for key, item in value.items()}
     return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
+def decode(payload: bytes | str) -> Any:
+    """A JSON document; a ValueError says that it is none, a RecursionError that it is nested too deeply."""
+    text = payload if isinstance(payload, str) else payload.decode(json.detect_encoding(payload))
+    return _DECODER.decode(text)

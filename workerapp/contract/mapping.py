@@ -70,6 +70,12 @@ class ResponseMapping:
         found = {name: find_first(finder, document) for name, finder in self._extra.items()}
         return MappedResponse(output=output, extra={k: v for k, v in found.items() if v is not MISSING})
 
+    def search(self, document: Any) -> dict[str, Any]:
+        """What a part of a response has, field by field; the output need not be in it, and null counts as nothing."""
+        finders = {OUTPUT: self._output, **self._extra}
+        found = {name: find_first(finder, document) for name, finder in finders.items()}
+        return {name: value for name, value in found.items() if value is not MISSING and value is not None}
+
 
 def find_first(finder: Finder, document: Any) -> Any:
     """The first match, or `MISSING`.

@@ -34,6 +34,16 @@ class ErrorCode(StrEnum):
     TEMPLATE_FAILED = "template_failed"
 
 
+class Timeout(StrEnum):
+    """Which time was over: stable, too."""
+
+    CONNECT = "connect"
+    FIRST_BYTE = "first_byte"
+    TOTAL = "total"
+    #: That of the test with all its retries.
+    TEST = "test"
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorReason:
     """The message names the HTTP status and quotes the answer where there is one; never a header value."""
@@ -41,6 +51,9 @@ class ErrorReason:
     code: ErrorCode
     message: str
     retryable: bool = False
+    #: Where a time was over.
+    timeout: Timeout | None = None
 
     def as_json(self) -> dict[str, Any]:
-        return {"code": self.code.value, "message": self.message, "retryable": self.retryable}
+        reason = {"code": self.code.value, "message": self.message, "retryable": self.retryable}
+        return reason if self.timeout is None else reason | {"timeout": self.timeout.value}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
@@ -11,12 +11,14 @@ from workerapp.contract.headers import MAX_HEADERS, check_distinct, check_name, 
 from workerapp.contract.mapping import compile_mapping
 from workerapp.contract.metrics import Metric
 from workerapp.contract.outbound import OutboundPolicy
+from workerapp.contract.presets import Preset, fill_in_preset
 from workerapp.contract.spec import Spec
 from workerapp.contract.template import compile_request
 
 MEBIBYTE = 1_048_576
 MAX_INPUT_LENGTH = 1_000_000
 MAX_QUERY = 100
+MAX_SYSTEM_LENGTH = 100_000
 
 #: Everything public may be called as far as a specification goes; a policy decides about the rest when it is asked.
 _SHAPE_ONLY = OutboundPolicy.parse("0.0.0.0/0,::/0")
@@ -36,14 +38,28 @@ class EndpointSpec(Spec):
     templated_headers: dict[str, str] = Field(default_factory=dict, max_length=MAX_HEADERS)
     query: dict[str, JsonValue] = Field(default_factory=dict, max_length=MAX_QUERY)
     request: JsonValue = None
+    #: With `openai_chat`: the model's name.
+    preset: Preset | None = None
+    model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    #: Put in front of the messages of a test that has no system message of its own.
+    system: Annotated[str, Field(min_length=1, max_length=MAX_SYSTEM_LENGTH)] | None = None
+    #: The response is a stream of server-sent events; each has a piece of the output.
+    stream: bool = False
     #: A path for each field; or the whole body is the output, as it is.
     response: Literal["text"] | dict[str, str] = Field(default_factory=lambda: {"output": "$.output"})
     connect_timeout: float = Field(default=5.0, gt=0, le=60)
+    #: Until the response begins; of a stream, until its first piece of the output.
+    first_byte_timeout: float | None = Field(default=None, gt=0, le=3600)
     timeout: float = Field(default=30.0, gt=0, le=3600, description="Seconds for one request, from start to end.")
     max_attempts: int = Field(default=3, ge=1, le=10)
     max_concurrency: int | None = Field(default=None, ge=1, le=1000)
     requests_per_second: float | None = Field(default=None, gt=0, le=100_000)
     max_response_bytes: int = Field(default=MEBIBYTE, ge=1, le=64 * MEBIBYTE)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, given: Any) -> Any:
+        return fill_in_preset(given) if isinstance(given, dict) else given
 
     @field_validator("url")
     @classmethod
@@ -83,6 +99,14 @@ class EndpointSpec(Spec):
     def _query_is_an_object(self) -> Self:
         if self.method == "GET" and not isinstance(self.request, dict | None):
             raise ValueError("the request of a GET endpoint is its query string: it must be an object")
+        return self
+
+    @model_validator(mode="after")
+    def _names_a_model_for_its_preset(self) -> Self:
+        if (self.preset is None) != (self.model is None):
+            raise ValueError(
+                "preset and model go together: the preset openai_chat needs a model, and nothing else has one"
+            )
         return self
 
     @model_validator(mode="after")

@@ -15,11 +15,11 @@ from yarl import URL
 
 from workerapp.contract.auth import AUTHORIZATION, Auth, ClientCredentialsAuth
 from workerapp.contract.headers import check_value
+from workerapp.contract.json_values import decode
 from workerapp.contract.outbound import OutboundPolicy, OutboundRefused
 from workerapp.contract.reasons import ErrorCode
 from workerapp.execution.failures import Failure, FailureReader
 from workerapp.execution.guard import guarded_connector
-from workerapp.execution.response import decode
 
 _OK, _REDIRECT = 200, 300
 

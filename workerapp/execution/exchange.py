@@ -9,6 +9,8 @@ from uuid import UUID, uuid5
 
 from workerapp.contract.reasons import ErrorReason
 
+_SYSTEM_ROLES = frozenset({"system", "developer"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
@@ -19,14 +21,19 @@ class Question:
     input: str | list[dict[str, Any]]
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
-    def variables(self) -> dict[str, Any]:
-        """The request template's variables; `input` is the last user message of a conversation."""
+    def variables(self, *, system: str | None = None) -> dict[str, Any]:
+        """The request template's variables; `input` is the last user message of a conversation.
+
+        `system` becomes the first message, unless the conversation has a system message of its own.
+        """
         if isinstance(self.input, str):
             last: Any = self.input
             messages = [{"role": "user", "content": self.input}]
         else:
             messages = self.input
             last = next((m["content"] for m in reversed(messages) if m["role"] == "user"), "")
+        if system is not None and not any(m["role"] in _SYSTEM_ROLES for m in messages):
+            messages = [{"role": "system", "content": system}, *messages]
         return {
             "input": last,
             "messages": messages,

@@ -13,7 +13,7 @@ from yarl import URL
 
 from workerapp.contract.json_values import storable_text
 from workerapp.contract.outbound import OutboundRefused
-from workerapp.contract.reasons import ErrorCode, ErrorReason
+from workerapp.contract.reasons import ErrorCode, ErrorReason, Timeout
 from workerapp.execution.guard import RefusedAddress
 
 _READ_FOR_EXCERPT = 8_192
@@ -66,10 +66,10 @@ class FailureReader:
             return self.of(ErrorCode.REFUSED_URL, str(refusal))
         if isinstance(exc, aiohttp.ConnectionTimeoutError):
             message = f"no connection to {self._where} within {connect_timeout:g} seconds"
-            return self.of(ErrorCode.CONNECT_FAILED, message, retryable=True)
+            return self.of(ErrorCode.CONNECT_FAILED, message, retryable=True, timeout=Timeout.CONNECT)
         if isinstance(exc, TimeoutError):
             message = f"{self._where} gave no complete answer within {timeout:g} seconds"
-            return self.of(ErrorCode.TIMEOUT, message, retryable=True)
+            return self.of(ErrorCode.TIMEOUT, message, retryable=True, timeout=Timeout.TOTAL)
         if isinstance(exc, aiohttp.ClientConnectorError):
             return self._of_connect(exc)
         if isinstance(exc, aiohttp.ClientResponseError):
@@ -77,6 +77,10 @@ class FailureReader:
             return self.of(ErrorCode.RESPONSE_INVALID, message)
         message = f"the connection to {self._where} ended before the answer was complete"
         return self.of(ErrorCode.CONNECTION_LOST, message, retryable=True)
+
+    def of_silence(self, seconds: float) -> Failure:
+        message = f"{self._where} did not begin to answer within {seconds:g} seconds"
+        return self.of(ErrorCode.TIMEOUT, message, retryable=True, timeout=Timeout.FIRST_BYTE)
 
     def of(
         self,
@@ -86,8 +90,10 @@ class FailureReader:
         status: int | None = None,
         retryable: bool = False,
         hold: float | None = None,
+        timeout: Timeout | None = None,
     ) -> Failure:
-        return Failure(reason=ErrorReason(code, self._clean(message), retryable), http_status=status, hold=hold)
+        reason = ErrorReason(code, self._clean(message), retryable, timeout)
+        return Failure(reason=reason, http_status=status, hold=hold)
 
     def _of_connect(self, exc: aiohttp.ClientConnectorError) -> Failure:
         cause = exc.os_error

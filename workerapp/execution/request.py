@@ -41,7 +41,7 @@ class RequestBuilder:
         Raises:
             TemplateFailed: one of them cannot be rendered, or not as something that can be sent.
         """
-        variables = question.variables()
+        variables = question.variables(system=self._spec.system)
         request, query = self._request.render(variables), self._query.render(variables)
         if self._spec.method == "GET":
             query, request = query | (request or {}), None
@@ -66,5 +66,7 @@ def _fixed_headers(spec: EndpointSpec) -> dict[str, str]:
     """The same with every request: the endpoint's, and defaults for what it does not set, in whatever case."""
     names = {name.lower() for name in (*spec.headers, *spec.templated_headers)}
     accept = "text/plain, */*" if spec.response == "text" else "application/json"
+    if spec.stream:
+        accept = "text/event-stream"
     defaults = {"Content-Type": "application/json", "Accept": accept, "User-Agent": USER_AGENT}
     return {name: value for name, value in defaults.items() if name.lower() not in names} | spec.headers

@@ -13,7 +13,7 @@ from yarl import URL
 
 from workerapp.contract.endpoint_secrets import secret_values
 from workerapp.contract.outbound import OutboundPolicy, OutboundRefused
-from workerapp.contract.reasons import ErrorCode, ErrorReason
+from workerapp.contract.reasons import ErrorCode, ErrorReason, Timeout
 from workerapp.contract.specs import EndpointSpec
 from workerapp.contract.template import TemplateFailed
 from workerapp.execution.credentials import Credentials, TokenCache, TokenFailed, TokenLimits
@@ -24,6 +24,8 @@ from workerapp.execution.pace import Pace, TooLate
 from workerapp.execution.request import RenderedRequest, RequestBuilder
 from workerapp.execution.response import ResponseReader
 
+#: Beside the output of a stream: milliseconds from the request to the first piece.
+FIRST_PIECE = "time_to_first_token_ms"
 _UNAUTHORIZED = 401
 
 
@@ -166,31 +168,49 @@ class Target:
         return True
 
     async def _request(self, request: RenderedRequest, progress: _Progress) -> Answer | Failure:
-        assert self._session is not None, "ask inside `async with target`"
         loop, spec = asyncio.get_running_loop(), self._spec
         progress.attempts += 1
         progress.sent = loop.time()
         try:
             progress.credentials = await self._credentials.headers()
             progress.sent = loop.time()
-            headers = {**request.headers, **progress.credentials}
-            async with self._session.request(
-                spec.method, request.url, data=request.body, headers=headers, allow_redirects=False
-            ) as response:
-                outcome = await self._reader.read(response)
+            return await self._exchange(request, progress)
         except TokenFailed as exc:
             return exc.failure
         except (aiohttp.ClientError, OutboundRefused, OSError) as exc:
             return self._failures.of_exception(exc, connect_timeout=spec.connect_timeout, timeout=spec.timeout)
         finally:
-            progress.latency_ms = round((loop.time() - progress.sent) * 1000, 3)
+            progress.latency_ms = _milliseconds(loop.time() - progress.sent)
+
+    async def _exchange(self, request: RenderedRequest, progress: _Progress) -> Answer | Failure:
+        assert self._session is not None, "ask inside `async with target`"
+        loop, spec, sent = asyncio.get_running_loop(), self._spec, progress.sent or 0.0
+        silence = asyncio.timeout(spec.first_byte_timeout)
+        first_piece: list[float] = []
+
+        def began() -> None:
+            first_piece.append(_milliseconds(loop.time() - sent))
+            if not silence.expired():
+                silence.reschedule(None)
+
+        headers = {**request.headers, **progress.credentials}
+        sending = self._session.request(
+            spec.method, request.url, data=request.body, headers=headers, allow_redirects=False
+        )
+        try:
+            async with silence, sending as response:
+                outcome = await self._reader.read(response, began)
+        except TimeoutError:
+            if silence.expired():
+                return self._failures.of_silence(spec.first_byte_timeout or 0.0)
+            raise
         if isinstance(outcome, Failure):
             return outcome
         return Answer(
             output=outcome.output,
-            extra=outcome.extra,
+            extra={FIRST_PIECE: first_piece[0], **outcome.extra} if spec.stream and first_piece else outcome.extra,
             http_status=response.status,
-            latency_ms=progress.latency_ms,
+            latency_ms=_milliseconds(loop.time() - sent),
             attempts=progress.attempts,
         )
 
@@ -206,7 +226,12 @@ class Target:
         message = f"the test's {self._per_test_timeout:g} seconds were over in attempt {max(progress.attempts, 1)}"
         if progress.last is not None:
             message += f"; before that {progress.last.reason.message}"
-        return _failed(self._failures.of(ErrorCode.TIMEOUT, message, retryable=True), progress)
+        failure = self._failures.of(ErrorCode.TIMEOUT, message, retryable=True, timeout=Timeout.TEST)
+        return _failed(failure, progress)
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 3)
 
 
 def _failed(failure: Failure, progress: _Progress) -> Answer:
