@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
@@ -83,6 +84,28 @@ async def test_an_endpoint_whose_secrets_nobody_can_open_fails_its_run_and_says_
     assert not application.asked
     assert runs.status(lane.test_run_id) == "failed"
     assert runs.row("SELECT DISTINCT error->>'code' FROM test_result") == ("headers_sealed",)
+
+
+async def test_an_endpoint_that_is_down_ends_its_run_early(runs: Runs):
+    (lane,) = runs.plan("http://127.0.0.1:1/", questions(40), endpoint={"max_attempts": 1, "max_concurrency": 1})
+    await runs.work(lane, target_circuit_tests=3)
+    codes = runs.admin.execute("SELECT error->>'code', count(*) FROM test_result GROUP BY 1").fetchall()
+    assert dict(codes) == {"connect_failed": 3, "circuit_open": 37}
+    assert runs.row("SELECT status FROM test_run WHERE id = %s", lane.test_run_id) == ("failed",)
+
+
+async def test_an_endpoint_has_limits_of_its_own_that_the_lanes_of_a_run_share(runs: Runs):
+    async with serving() as application:
+        limits = {"max_concurrency": 4, "requests_per_second": 50}
+        lanes = runs.plan(application.url, questions(20), lane_concurrency=3, concurrency=10, endpoint=limits)
+        began = monotonic()
+        await asyncio.gather(*map(runs.work, lanes))
+        seconds = monotonic() - began
+    assert len(lanes) == 2
+    assert application.most_in_flight <= 4
+    assert sum(application.asked.values()) == 20
+    # Two lanes that each took the whole rate would need half of this.
+    assert seconds > 0.3
 
 
 async def test_lanes_share_the_runs_concurrency_exactly(runs: Runs):

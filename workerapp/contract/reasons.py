@@ -22,6 +22,8 @@ class ErrorCode(StrEnum):
     CONNECTION_LOST = "connection_lost"
     #: The URL, or an address its name resolves to, may not be called.
     REFUSED_URL = "refused_url"
+    #: So many tests in a row could not reach the endpoint that this one was not asked.
+    CIRCUIT_OPEN = "circuit_open"
     #: No token for the request could be fetched, so it was not sent.
     AUTH_FAILED = "auth_failed"
     #: What came back is not HTTP, or is encoded in a way that cannot be read.

@@ -79,8 +79,7 @@ async def run_slice(work: LaneSlice, settings: WorkerSettings, tokens: TokenCach
         if start["before"] is not None:
             await connection.execute(SQL["inherit"], keys | {"before": start["before"]})
         try:
-            opening = open_trials(start["snapshot"], start["sealed_headers"], settings, work.test_run_id, tokens)
-            async with opening as trials:
+            async with open_trials(start, settings, work.test_run_id, tokens) as trials:
                 configuration = ConfigurationSpec.model_validate(start["snapshot"]["configuration"])
                 lane = Lane(
                     connection=connection,

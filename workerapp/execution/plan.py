@@ -39,7 +39,7 @@ def plan_run(db: Session, test_run_id: UUID, *, lane_concurrency: int) -> list[L
         raise PlanFailed("The run does not exist.")
     if run["planned"] is not None or run["finished_at"] is not None:
         return None
-    configuration = _read_configuration(run)
+    concurrency = _read_concurrency(run)
     tests = {"run": test_run_id, "test_set": run["test_set_id"]}
     planned = db.execute(clause("runs", "plan_results"), tests).rowcount  # type: ignore[attr-defined]
     if planned == 0:
@@ -50,7 +50,7 @@ def plan_run(db: Session, test_run_id: UUID, *, lane_concurrency: int) -> list[L
         "configuration": run["configuration"],
     }
     db.execute(clause("runs", "begin"), {"run": test_run_id, "planned": planned, "snapshot": Jsonb(snapshot)})
-    return add_lanes(db, run, _split(configuration, planned, lane_concurrency))
+    return add_lanes(db, run, _split(concurrency, planned, lane_concurrency))
 
 
 def add_lanes(db: Session, run: RowMapping, limits: list[int]) -> list[LanePlan]:
@@ -69,7 +69,7 @@ def revive_run(db: Session, test_run_id: UUID, *, lane_concurrency: int, grace: 
     if db.execute(clause("runs", "live_lanes"), {"run": test_run_id, "grace": grace}).scalar_one():
         return []
     db.execute(clause("runs", "retire_lanes"), {"run": test_run_id})
-    return add_lanes(db, run, _split(_read_configuration(run), run["pending"], lane_concurrency))
+    return add_lanes(db, run, _split(_read_concurrency(run), run["pending"], lane_concurrency))
 
 
 def _add_lane(db: Session, run: RowMapping, limit: int) -> LanePlan:
@@ -84,18 +84,20 @@ def _add_lane(db: Session, run: RowMapping, limit: int) -> LanePlan:
     return LanePlan(test_run_id=run["id"], number=number, task_id=task_id)
 
 
-def _read_configuration(run: RowMapping) -> ConfigurationSpec:
+def _read_concurrency(run: RowMapping) -> int:
+    """How many of the run's tests may be executed at once."""
     try:
-        EndpointSpec.model_validate(run["endpoint"])
-        return ConfigurationSpec.model_validate(run["configuration"])
+        endpoint = EndpointSpec.model_validate(run["endpoint"])
+        configuration = ConfigurationSpec.model_validate(run["configuration"])
     except ValidationError as error:
         raise PlanFailed(f"The stored definition is not valid: {error.errors()[0]['msg']}.") from error
-
-
-def _split(configuration: ConfigurationSpec, tests: int, lane_concurrency: int) -> list[int]:
-    """Split the run's concurrency over lanes exactly; the sum of the limits is the run's limit."""
     if configuration.mode == "sequential":
-        return [1]
-    total = min(configuration.concurrency, tests)
+        return 1
+    return min(configuration.concurrency, endpoint.max_concurrency or configuration.concurrency)
+
+
+def _split(concurrency: int, tests: int, lane_concurrency: int) -> list[int]:
+    """Split the run's concurrency over lanes exactly; the sum of the limits is the run's limit."""
+    total = min(concurrency, tests)
     lanes = -(-total // lane_concurrency)
     return [total // lanes + (1 if number < total % lanes else 0) for number in range(lanes)]

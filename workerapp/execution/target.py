@@ -16,6 +16,7 @@ from workerapp.contract.outbound import OutboundPolicy, OutboundRefused
 from workerapp.contract.reasons import ErrorCode, ErrorReason, Timeout
 from workerapp.contract.specs import EndpointSpec
 from workerapp.contract.template import TemplateFailed
+from workerapp.execution.circuit import Circuit
 from workerapp.execution.credentials import Credentials, TokenCache, TokenFailed, TokenLimits
 from workerapp.execution.exchange import Answer, Question
 from workerapp.execution.failures import Failure, FailureReader
@@ -40,6 +41,8 @@ class TargetLimits:
     dns_seconds: int = 30
     keepalive_seconds: float = 15.0
     excerpt_length: int = 200
+    #: Tests in a row that do not reach the endpoint before it is not asked any more; 0: never.
+    circuit_tests: int = 25
     token: TokenLimits = field(default_factory=TokenLimits)
 
 
@@ -85,6 +88,7 @@ class Target:
         self._reader = ResponseReader(spec, self._failures)
         self._pace = Pace(requests_per_second or spec.requests_per_second)
         self._refusal = _refusal(policy, spec.url)
+        self._circuit = Circuit(self._limits.circuit_tests)
         self._open = AsyncExitStack()
         self._session: aiohttp.ClientSession | None = None
 
@@ -115,6 +119,8 @@ class Target:
         """Ask one question; whatever goes wrong with the endpoint is in the answer, and only cancelling raises."""
         if self._refusal is not None:
             return Answer(error=self._refusal)
+        if self._circuit.is_open:
+            return Answer(error=self._circuit.refusal())
         try:
             request = self._builder.build(question)
         except TemplateFailed as exc:
@@ -124,9 +130,11 @@ class Target:
         progress = _Progress(began, began + self._per_test_timeout)
         try:
             async with asyncio.timeout_at(progress.deadline):
-                return await self._ask(request, progress)
+                answer = await self._ask(request, progress)
         except TimeoutError:
-            return self._timed_out(progress)
+            answer = self._timed_out(progress)
+        self._circuit.note(answer)
+        return answer
 
     async def _ask(self, request: RenderedRequest, progress: _Progress) -> Answer:
         while True:
@@ -158,7 +166,7 @@ class Target:
 
     async def _may_retry(self, failure: Failure, progress: _Progress) -> bool:
         """Wait before the next attempt, if there is one."""
-        if not failure.reason.retryable or progress.attempts >= self._spec.max_attempts:
+        if not failure.reason.retryable or progress.attempts >= self._spec.max_attempts or self._circuit.is_open:
             return False
         delay = min(self._limits.backoff_seconds * 2 ** (progress.attempts - 1), self._limits.backoff_max_seconds)
         delay *= random.uniform(0.5, 1.5)  # noqa: S311 - jitter

@@ -115,13 +115,13 @@ class Unopened:
 
 @asynccontextmanager
 async def open_trials(
-    snapshot: Mapping[str, Any],
-    sealed_headers: bytes | None,
-    settings: WorkerSettings,
-    test_run_id: UUID,
-    tokens: TokenCache | None = None,
+    start: Mapping[str, Any], settings: WorkerSettings, test_run_id: UUID, tokens: TokenCache | None = None
 ) -> AsyncIterator[Trials | Unopened]:
-    """Open the run's endpoint, with the secrets that its snapshot does not hold."""
+    """Open the run's endpoint for a lane.
+
+    `start` has the run's snapshot, the secrets that are not in it, and the lane's share of the endpoint's rate.
+    """
+    snapshot, sealed_headers = start["snapshot"], start["sealed_headers"]
     try:
         opened = None if sealed_headers is None else settings.sealer.open(sealed_headers)
     except SealingUnavailable as error:
@@ -130,8 +130,15 @@ async def open_trials(
         return
     endpoint = reveal_secrets(snapshot["endpoint"], opened)
     configuration = ConfigurationSpec.model_validate(snapshot["configuration"])
-    timeout, limits = configuration.per_test_timeout, target_limits(settings)
-    async with Target(endpoint, settings.outbound, per_test_timeout=timeout, limits=limits, tokens=tokens) as target:
+    target = Target(
+        endpoint,
+        settings.outbound,
+        per_test_timeout=configuration.per_test_timeout,
+        requests_per_second=endpoint.requests_per_second and endpoint.requests_per_second * start["share"],
+        limits=target_limits(settings),
+        tokens=tokens,
+    )
+    async with target:
         trials = Trials(target, configuration, test_run_id, judging_limits(settings))
         try:
             yield trials
@@ -166,6 +173,7 @@ def target_limits(settings: WorkerSettings) -> TargetLimits:
     return TargetLimits(
         backoff_seconds=settings.target_backoff_seconds,
         backoff_max_seconds=settings.target_backoff_max_seconds,
+        circuit_tests=settings.target_circuit_tests,
         token=TokenLimits(
             timeout=settings.target_token_seconds,
             max_bytes=settings.target_token_max_bytes,
