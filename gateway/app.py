@@ -21,6 +21,7 @@ from gateway.api import (
     admin,
     endpoints,
     events,
+    invocations,
     organization_events,
     service,
     stream_tickets,
@@ -61,6 +62,7 @@ def routes() -> list[BaseRoute]:
         resource("/v1/tasks/{task_id}/cancel", post=executes(tasks.cancel_task)),
         resource("/v1/tasks/{task_id}/events", get=reads_stream(events.stream_task_events)),
         *_definition("/v1/endpoints", endpoints.DEFINITION, create=endpoints.create_endpoint),
+        resource("/v1/endpoints/{endpoint_id}/invoke", post=executes(invocations.invoke_endpoint)),
         *_definition("/v1/test-sets", test_sets.DEFINITION, create=test_sets.create_test_set),
         resource("/v1/test-sets/{test_set_id}/tests", get=reads(test_sets.list_tests)),
         *_definition(

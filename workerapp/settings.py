@@ -142,6 +142,8 @@ class WorkerSettings(SharedSettings):
     target_backoff_max_seconds: float = Field(default=8, gt=0)
     #: So many tests in a row that cannot reach the application, and a lane does not ask it any more; 0: never.
     target_circuit_tests: int = Field(default=25, ge=0)
+    #: Of a request and a response that an invocation shows, so much of each body.
+    invocation_excerpt_bytes: int = Field(default=10_000, ge=0, le=100_000)
     #: Of the request for an OAuth 2.0 token: its time, and the size of its answer.
     target_token_seconds: float = Field(default=10, gt=0)
     target_token_max_bytes: int = Field(default=65_536, ge=1024)

@@ -118,7 +118,7 @@ async def submit_task(request: Request, caller: Caller) -> Response:
             kwargs=asked.kwargs,
             options=LaunchOptions(queue=asked.queue),
         )
-        links, subject = _links(task_id, None), Subject(SubjectKind.TASK, task_id)
+        links, subject = task_links(task_id, None), Subject(SubjectKind.TASK, task_id)
         token = issuer.for_subject(subject)
         body = TaskSubmitted(task_id=task_id, status=TaskState.PENDING, links=links, stream_token=token)
         return Made(status=202, location=links["self"], body=body, subject=subject)
@@ -134,7 +134,7 @@ async def get_task(request: Request, caller: Caller) -> Answer:
 
     async def read() -> Current:
         async with tenant_transaction(engine, caller) as connection:
-            task = await _find(connection, caller, task_id)
+            task = await find_task(connection, caller, task_id)
         return Current(body=task, seq=task.seq, is_terminal=task.status in FINAL_TASK_STATES)
 
     return await answer_current(request, caller, task_id, read)
@@ -145,19 +145,24 @@ async def cancel_task(request: Request, caller: Caller) -> Response:
     services = services_of(request)
     task_id = path_text(request, "task_id", WHAT)
     async with tenant_transaction(services.engine, caller) as connection:
-        await _find(connection, caller, task_id)
+        await find_task(connection, caller, task_id)
         await connection.execute(_CANCEL, {"id": task_id})
-        task = await _find(connection, caller, task_id)
+        task = await find_task(connection, caller, task_id)
     services.hints.news(CONTROL_CHANNEL, EVENT_CHANNEL)
     return answer(task, 200 if task.status in FINAL_TASK_STATES else 202)
 
 
-async def _find(connection: AsyncConnection, caller: Caller, task_id: str) -> Task:
+async def find_task(connection: AsyncConnection, caller: Caller, task_id: str) -> Task:
+    """The task as it is answered.
+
+    Raises:
+        NotFound: there is none, or it is another organization's.
+    """
     statement = select(*_WHOLE).where(_task.organization_id == caller.organization_id, _task.id == task_id)
     row = (await connection.execute(statement)).mappings().one_or_none()
     if row is None:
         raise not_found(WHAT, task_id)
-    return Task(**row, links=_links(task_id, row["test_run_id"]))
+    return Task(**row, links=task_links(task_id, row["test_run_id"]))
 
 
 async def list_tasks(request: Request, caller: Caller) -> Response:
@@ -176,10 +181,11 @@ async def list_tasks(request: Request, caller: Caller) -> Response:
 
 
 def _summary(row: Any) -> TaskSummary:
-    return TaskSummary(**row, links=_links(row["task_id"], row["test_run_id"]))
+    return TaskSummary(**row, links=task_links(row["task_id"], row["test_run_id"]))
 
 
-def _links(task_id: str, test_run_id: UUID | None) -> Links:
+def task_links(task_id: str, test_run_id: UUID | None) -> Links:
+    """Where a task is, its events, and its run if it has one."""
     path = f"/v1/tasks/{task_id}"
     links = {"self": path, "events": f"{path}/events", "websocket": WEBSOCKET, "cancel": f"{path}/cancel"}
     return links if test_run_id is None else links | {"test_run": f"/v1/test-runs/{test_run_id}"}

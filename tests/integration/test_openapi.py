@@ -15,6 +15,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from gateway.api import admin
 from gateway.api.endpoints import Endpoint
+from gateway.api.invocations import Invocation, InvocationCreation
 from gateway.api.service import About, Health
 from gateway.api.stream_tickets import StreamTicket, StreamTicketCreation
 from gateway.api.tasks import Task, TaskSubmission, TaskSubmitted, TaskSummary
@@ -27,6 +28,7 @@ from tests.contract import Contract, ContractBroken, contract
 from tests.rest import Gateway
 from workerapp.contract import auth, metrics
 from workerapp.contract.events import EventType
+from workerapp.contract.invocation import ReceivedResponse, SentRequest
 from workerapp.contract.mapping import MAX_PATH_LENGTH
 from workerapp.contract.outbound import MAX_URL_LENGTH
 from workerapp.contract.patterns import MAX_PATTERN_LENGTH
@@ -45,6 +47,10 @@ MODELS: dict[str, type[BaseModel]] = {
     "StreamTicket": StreamTicket,
     "EndpointCreation": EndpointSpec,
     "Endpoint": Endpoint,
+    "InvocationCreation": InvocationCreation,
+    "Invocation": Invocation,
+    "SentRequest": SentRequest,
+    "ReceivedResponse": ReceivedResponse,
     "BearerAuth": auth.BearerAuth,
     "ApiKeyAuth": auth.ApiKeyAuth,
     "ClientCredentialsAuth": auth.ClientCredentialsAuth,

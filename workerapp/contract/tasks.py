@@ -8,6 +8,7 @@ GET_TEST_CONFIGURATION = "get_test_configuration"
 MANUAL_DB_EXAMPLE = "manual_db_example"
 COUNT_SLOWLY = "count_slowly"
 EXECUTE_TEST_CONFIGURATION = "execute_test_configuration"
+INVOKE_ENDPOINT = "invoke_endpoint"
 RUN_LANE = "run_lane"
 COLLECT_RESULTS = "collect_results"
 

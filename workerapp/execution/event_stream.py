@@ -6,7 +6,7 @@ import codecs
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-import aiohttp
+from workerapp.execution.trace import Content
 
 
 class StreamTooLarge(Exception):
@@ -21,7 +21,7 @@ class ServerEvent:
     data: str
 
 
-async def read_events(content: aiohttp.StreamReader, limit: int) -> AsyncIterator[ServerEvent]:
+async def read_events(content: Content, limit: int) -> AsyncIterator[ServerEvent]:
     """The events with data, as they come; one that the stream's end cuts off is none.
 
     Raises:
@@ -40,7 +40,7 @@ async def read_events(content: aiohttp.StreamReader, limit: int) -> AsyncIterato
             kind = value.removeprefix(" ")
 
 
-async def _lines(content: aiohttp.StreamReader, limit: int) -> AsyncIterator[str]:
+async def _lines(content: Content, limit: int) -> AsyncIterator[str]:
     """The lines that are complete; CR LF, LF and CR end one."""
     decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
     read, begun, after_return = 0, list[str](), False

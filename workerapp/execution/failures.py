@@ -92,7 +92,7 @@ class FailureReader:
         hold: float | None = None,
         timeout: Timeout | None = None,
     ) -> Failure:
-        reason = ErrorReason(code, self._clean(message), retryable, timeout)
+        reason = ErrorReason(code, self.clean(message), retryable, timeout)
         return Failure(reason=reason, http_status=status, hold=hold)
 
     def _of_connect(self, exc: aiohttp.ClientConnectorError) -> Failure:
@@ -106,12 +106,13 @@ class FailureReader:
         return self.of(ErrorCode.CONNECT_FAILED, message, retryable=retryable)
 
     def _excerpt(self, body: bytes) -> str:
-        text = " ".join(self._clean(body[:_READ_FOR_EXCERPT].decode("utf-8", "replace")).split())
+        text = " ".join(self.clean(body[:_READ_FOR_EXCERPT].decode("utf-8", "replace")).split())
         if not text:
             return " and an empty body" if not body else ""
         return ": " + (text if len(text) <= self._excerpt_length else text[: self._excerpt_length] + "…")
 
-    def _clean(self, text: str) -> str:
+    def clean(self, text: str) -> str:
+        """The text with `***` in the place of secrets, as a database can store it."""
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return storable_text(text)

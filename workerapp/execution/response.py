@@ -13,6 +13,7 @@ from workerapp.contract.specs import EndpointSpec
 from workerapp.execution.assembly import Assembly, StreamBroken
 from workerapp.execution.event_stream import StreamTooLarge, read_events
 from workerapp.execution.failures import Failure, FailureReader
+from workerapp.execution.trace import Content
 
 EVENT_STREAM, DONE = "text/event-stream", "[DONE]"
 _OK, _REDIRECT = 200, 300
@@ -27,15 +28,17 @@ class ResponseReader:
         self._is_stream = spec.stream
         self._mapping = None if spec.response == "text" else compile_mapping(spec.response)
 
-    async def read(self, response: aiohttp.ClientResponse, began: Callable[[], None]) -> MappedResponse | Failure:
+    async def read(
+        self, response: aiohttp.ClientResponse, began: Callable[[], None], content: Content
+    ) -> MappedResponse | Failure:
         """The mapped response, or what is wrong with it; a connection that ends raises what the client raises.
 
-        `began` is called when there is something to wait on with more patience: of a stream the first piece.
+        `content` is its body. `began` is called when the answer has begun: of a stream, with its first piece.
         """
         if self._is_stream and _OK <= response.status < _REDIRECT:
-            return await self._read_stream(response, began)
+            return await self._read_stream(response, began, content)
         began()
-        payload, complete = await self._collect(response.content)
+        payload, complete = await self._collect(content)
         if not _OK <= response.status < _REDIRECT:
             return self._failures.of_status(response.status, response.headers, payload)
         if not complete:
@@ -45,15 +48,15 @@ class ResponseReader:
         return self._map(self._mapping, response.status, payload)
 
     async def _read_stream(
-        self, response: aiohttp.ClientResponse, began: Callable[[], None]
+        self, response: aiohttp.ClientResponse, began: Callable[[], None], content: Content
     ) -> MappedResponse | Failure:
         if response.content_type != EVENT_STREAM:
-            payload, _ = await self._collect(response.content)
+            payload, _ = await self._collect(content)
             problem = f"with {response.content_type} and not with a stream of events"
             return self._failures.of_body(ErrorCode.RESPONSE_INVALID, response.status, problem, payload)
         assembly = Assembly(self._mapping)
         try:
-            async for event in read_events(response.content, self._limit):
+            async for event in read_events(content, self._limit):
                 if event.data.strip() == DONE:
                     break
                 if assembly.add(event):
@@ -80,7 +83,7 @@ class ResponseReader:
         except ValueError:
             return failed(ErrorCode.RESPONSE_NOT_JSON, status, "with a body that is not JSON", payload)
 
-    async def _collect(self, content: aiohttp.StreamReader) -> tuple[bytes, bool]:
+    async def _collect(self, content: Content) -> tuple[bytes, bool]:
         """The body, decompressed, and whether that is all of it; what is over the limit is never in memory."""
         limit = self._limit
         payload = await content.readany()

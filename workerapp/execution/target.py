@@ -12,6 +12,7 @@ import aiohttp
 from yarl import URL
 
 from workerapp.contract.endpoint_secrets import secret_values
+from workerapp.contract.invocation import SentRequest
 from workerapp.contract.outbound import OutboundPolicy, OutboundRefused
 from workerapp.contract.reasons import ErrorCode, ErrorReason, Timeout
 from workerapp.contract.specs import EndpointSpec
@@ -24,6 +25,7 @@ from workerapp.execution.guard import guarded_connector
 from workerapp.execution.pace import Pace, TooLate
 from workerapp.execution.request import RenderedRequest, RequestBuilder
 from workerapp.execution.response import ResponseReader
+from workerapp.execution.trace import Trace
 
 #: Beside the output of a stream: milliseconds from the request to the first piece.
 FIRST_PIECE = "time_to_first_token_ms"
@@ -52,6 +54,7 @@ class _Progress:
 
     began: float
     deadline: float
+    trace: Trace | None = None
     attempts: int = 0
     sent: float | None = None
     latency_ms: float | None = None
@@ -115,8 +118,11 @@ class Target:
         """Start no request for so long, as after a Retry-After that somebody else was given."""
         self._pace.hold(seconds)
 
-    async def ask(self, question: Question) -> Answer:
-        """Ask one question; whatever goes wrong with the endpoint is in the answer, and only cancelling raises."""
+    async def ask(self, question: Question, trace: Trace | None = None) -> Answer:
+        """Ask one question; whatever goes wrong with the endpoint is in the answer, and only cancelling raises.
+
+        `trace` is told what is sent and what comes.
+        """
         if self._refusal is not None:
             return Answer(error=self._refusal)
         if self._circuit.is_open:
@@ -127,7 +133,7 @@ class Target:
             reason = f"the request template could not be rendered: {exc}"
             return Answer(error=self._failures.of(ErrorCode.TEMPLATE_FAILED, reason).reason)
         began = asyncio.get_running_loop().time()
-        progress = _Progress(began, began + self._per_test_timeout)
+        progress = _Progress(began, began + self._per_test_timeout, trace)
         try:
             async with asyncio.timeout_at(progress.deadline):
                 answer = await self._ask(request, progress)
@@ -202,12 +208,15 @@ class Target:
                 silence.reschedule(None)
 
         headers = {**request.headers, **progress.credentials}
+        if progress.trace is not None:
+            self._tell(progress.trace, request, headers, progress.credentials)
         sending = self._session.request(
             spec.method, request.url, data=request.body, headers=headers, allow_redirects=False
         )
         try:
             async with silence, sending as response:
-                outcome = await self._reader.read(response, began)
+                content = response.content if progress.trace is None else progress.trace.received(response)
+                outcome = await self._reader.read(response, began, content)
         except TimeoutError:
             if silence.expired():
                 return self._failures.of_silence(spec.first_byte_timeout or 0.0)
@@ -221,6 +230,18 @@ class Target:
             latency_ms=_milliseconds(loop.time() - sent),
             attempts=progress.attempts,
         )
+
+    def _tell(
+        self, trace: Trace, request: RenderedRequest, headers: dict[str, str], credentials: dict[str, str]
+    ) -> None:
+        sent = SentRequest(
+            method=self._spec.method,
+            url=str(request.url),
+            headers=self._builder.fixed_headers | headers,
+            body=None,
+        )
+        secret = (*self._spec.headers, *credentials)
+        trace.sent(sent, body=request.body, secret_headers=secret, clean=self._failures.clean)
 
     def _rate_limited(self, progress: _Progress, seconds: float) -> Answer:
         message = f"the endpoint asks to wait {seconds:.1f} seconds more, longer than the test has time"

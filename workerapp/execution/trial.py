@@ -183,6 +183,11 @@ def target_limits(settings: WorkerSettings) -> TargetLimits:
     )
 
 
+def output_of(answer: Answer) -> dict[str, Any] | None:
+    """What is stored of an answer: the output, and beside it what else the mapping found."""
+    return None if answer.error is not None else {"output": answer.output, **answer.extra}
+
+
 def _unanswered(test: LeasedTest, answer: Answer) -> dict[str, Any]:
     assert answer.error is not None
     return _row(test, ResultStatus.ERROR, answer=answer, error=answer.error.as_json())
@@ -203,11 +208,10 @@ def _row(
     verdict: Verdict | None = None,
     error: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    answered = answer is not None and answer.error is None
     return {
         "test_id": str(test.id),
         "status": status.value,
-        "output": {"output": answer.output, **answer.extra} if answer is not None and answered else None,
+        "output": None if answer is None else output_of(answer),
         "scores": None if verdict is None else verdict.as_json(),
         "latency_ms": None if answer is None else answer.latency_ms,
         "attempts": 0 if answer is None else answer.attempts,
