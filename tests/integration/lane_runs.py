@@ -29,6 +29,7 @@ class Application:
     url: str = ""
     asked: Counter[str] = field(default_factory=Counter)
     order: list[str] = field(default_factory=list)
+    authorizations: set[str | None] = field(default_factory=set)
     in_flight: int = 0
     most_in_flight: int = 0
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -39,6 +40,7 @@ class Application:
         question = (await request.json())["input"]
         self.asked[question] += 1
         self.order.append(question)
+        self.authorizations.add(request.headers.get("Authorization"))
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         self.reached.set()

@@ -16,7 +16,10 @@ import pytest
 from tests.integration.lane_runs import Runs, serving
 from tests.postgres import TestDatabase
 from tests.records import add_organization, connect
+from workerapp.contract.endpoint_secrets import hide_secrets, secrets_of
+from workerapp.contract.specs import EndpointSpec
 from workerapp.db.engine import WorkerDatabase
+from workerapp.db.sealing import new_key
 from workerapp.execution.lanes import SliceOutcome, SliceReport, run_slice
 from workerapp.settings import WorkerSettings
 
@@ -106,6 +109,22 @@ async def test_an_endpoint_has_limits_of_its_own_that_the_lanes_of_a_run_share(r
     assert sum(application.asked.values()) == 20
     # Two lanes that each took the whole rate would need half of this.
     assert seconds > 0.3
+
+
+async def test_the_secrets_of_an_endpoint_are_opened_for_its_run_and_are_in_nothing_it_stores(runs: Runs):
+    settings = runs.settings.model_copy(update={"secret_keys": (new_key(),)})
+    async with serving() as application:
+        endpoint = {"name": "app", "url": application.url, "auth": {"type": "bearer", "token": "tok-very-secret"}}
+        spec = EndpointSpec.model_validate(endpoint | {"request": {"input": "{{ input }}"}})
+        (lane,) = runs.plan(application.url, questions(3), endpoint=hide_secrets(spec))
+        sealed = settings.sealer.seal(secrets_of(spec) or "")
+        runs.admin.execute("UPDATE endpoint SET sealed_headers = %s", (sealed,))
+        await run_slice(runs.slice_of(lane), settings)
+    assert application.authorizations == {"Bearer tok-very-secret"}
+    stored = runs.row(
+        "SELECT string_agg(r::text, '') || (SELECT string_agg(t::text, '') FROM test_run t) FROM test_result r"
+    )
+    assert "very-secret" not in stored[0]
 
 
 async def test_lanes_share_the_runs_concurrency_exactly(runs: Runs):
