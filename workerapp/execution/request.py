@@ -33,6 +33,8 @@ class RequestBuilder:
         self._spec, self._url = spec, URL(spec.url)
         self._request, self._query = compile_request(spec.request), compile_request(spec.query)
         self._headers = compile_request(spec.templated_headers)
+        templates = as_json([spec.request, spec.query, spec.templated_headers])
+        self._names_conversation = "conversation_id" in templates
         self.fixed_headers = _fixed_headers(spec)
 
     def build(self, question: Question) -> RenderedRequest:
@@ -41,7 +43,7 @@ class RequestBuilder:
         Raises:
             TemplateFailed: one of them cannot be rendered, or not as something that can be sent.
         """
-        variables = question.variables(system=self._spec.system)
+        variables = question.variables(system=self._spec.system, with_conversation=self._names_conversation)
         request, query = self._request.render(variables), self._query.render(variables)
         if self._spec.method == "GET":
             query, request = query | (request or {}), None

@@ -211,7 +211,7 @@ class Target:
         if progress.trace is not None:
             self._tell(progress.trace, request, headers, progress.credentials)
         sending = self._session.request(
-            spec.method, request.url, data=request.body, headers=headers, allow_redirects=False
+            spec.method, request.url, data=request.body, headers=headers or None, allow_redirects=False
         )
         try:
             async with silence, sending as response:
