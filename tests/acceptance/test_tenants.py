@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
+import psycopg
 import pytest
 from starlette.routing import Route
 
 from gateway.app import routes
+from tests.records import add_run_group
 from tests.stack.client import Client
 from tests.stack.services import Worker
 
@@ -20,25 +23,27 @@ LISTS = ("/v1/tasks", "/v1/endpoints", "/v1/test-sets", "/v1/test-configurations
 def routes_of_one() -> Iterator[tuple[str, str]]:
     """Every method of every path that names something by its id."""
     for route in routes():
-        assert isinstance(route, Route)
         # What is under /v1/admin is the operator's and no organization's.
-        if "{" in route.path and not route.path.startswith("/v1/admin/"):
+        if isinstance(route, Route) and "{" in route.path and not route.path.startswith("/v1/admin/"):
             yield from ((method, route.path) for method in sorted((route.methods or set()) - {"HEAD"}))
 
 
 @pytest.fixture
-def owned(client: Client, worker: Worker) -> dict[str, str]:
+def owned(client: Client, worker: Worker, admin: psycopg.Connection) -> dict[str, str]:
     """One of everything, by the name that paths have for its id."""
     configuration = client.configure(endpoint={"url": "http://127.0.0.1:9/"}, tests=[{"input": "?"}])
     found = client.get(f"/v1/test-configurations/{configuration}")
     run_id = client.execute(configuration)
     client.settled(run_id)
+    over = {"status": "completed", "finished_at": datetime.now(UTC)}
+    group_id = add_run_group(admin, UUID(client.organization_id), **over)
     return {
         "task_id": client.run(run_id)["task_id"],
         "endpoint_id": found["endpoint_id"],
         "test_set_id": found["test_set_id"],
         "test_configuration_id": configuration,
         "test_run_id": run_id,
+        "run_group_id": str(group_id),
     }
 
 
