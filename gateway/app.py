@@ -29,10 +29,11 @@ from gateway.api import (
     test_configurations,
     test_runs,
     test_sets,
+    tests,
     websocket,
 )
 from gateway.api.answers import WEBSOCKET
-from gateway.api.routing import administers, executes, reads, reads_stream, resource, writes
+from gateway.api.routing import Operation, administers, executes, reads, reads_stream, resource, writes
 from gateway.auth.keys import KeyFinder
 from gateway.auth.stream_tokens import StreamTokens
 from gateway.database import DatabaseUnreachable, ServingRefused, make_engine
@@ -63,8 +64,20 @@ def routes() -> list[BaseRoute]:
         resource("/v1/tasks/{task_id}/events", get=reads_stream(events.stream_task_events)),
         *_definition("/v1/endpoints", endpoints.DEFINITION, create=endpoints.create_endpoint),
         resource("/v1/endpoints/{endpoint_id}/invoke", post=executes(invocations.invoke_endpoint)),
-        *_definition("/v1/test-sets", test_sets.DEFINITION, create=test_sets.create_test_set),
-        resource("/v1/test-sets/{test_set_id}/tests", get=reads(test_sets.list_tests)),
+        *_definition(
+            "/v1/test-sets",
+            test_sets.DEFINITION,
+            create=test_sets.create_test_set,
+            patch=writes(test_sets.change_test_set),
+        ),
+        resource("/v1/test-sets/{test_set_id}/reorder", post=writes(test_sets.reorder_test_set)),
+        resource("/v1/test-sets/{test_set_id}/tests", post=writes(tests.add_tests), get=reads(tests.list_tests)),
+        resource(
+            "/v1/test-sets/{test_set_id}/tests/{test_id}",
+            get=reads(tests.get_test),
+            put=writes(tests.replace_test),
+            delete=writes(tests.archive_test),
+        ),
         *_definition(
             "/v1/test-configurations",
             test_configurations.DEFINITION,
@@ -161,10 +174,11 @@ async def _look_for_database(services: Services) -> None:
         logger.error("database_unavailable", extra={"reason": str(error)})  # noqa: TRY400 - the reason says it all
 
 
-def _definition(path: str, definition: Any, create: Any) -> list[BaseRoute]:
+def _definition(path: str, definition: Any, create: Any, **operations: Operation) -> list[BaseRoute]:
+    one = {"get": reads(definition.get), "delete": writes(definition.archive), **operations}
     return [
         resource(path, post=writes(create), get=reads(definition.list)),
-        resource(f"{path}/{{{definition.path_name}}}", get=reads(definition.get), delete=writes(definition.archive)),
+        resource(f"{path}/{{{definition.path_name}}}", **one),
     ]
 
 

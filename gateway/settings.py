@@ -32,6 +32,7 @@ class GatewaySettings(SharedSettings):
 
     max_body_bytes: int = Field(default=10 * 1024 * 1024, ge=1024)
     max_tests_per_request: int = Field(default=10_000, ge=1)
+    max_tests_per_set: int = Field(default=200_000, ge=1)
     page_size: int = Field(default=50, ge=1)
     max_page_size: int = Field(default=500, ge=1)
     #: How many events one request looks at for those that pass its filters.

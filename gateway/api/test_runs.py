@@ -34,6 +34,7 @@ class TestRun(Out):
     id: UUID
     status: RunStatus
     test_configuration_id: UUID
+    test_set_version: int | None
     task_id: str
     total: int | None
     pending: int
@@ -92,9 +93,13 @@ class ResultQuery(PageQuery):
 _run = tables.test_run.c
 _result = tables.test_result.c
 _COUNTS = ("pending", "passed", "failed", "errored", "cancelled", "unscored")
-_SAME = ("id", "status", "test_configuration_id", "task_id", *_COUNTS, "reason", "seq")
+_SAME = ("id", "status", "test_configuration_id", "test_set_version", "task_id", *_COUNTS, "reason", "seq")
 _TIMES = ("created_at", "started_at", "finished_at", "cancel_requested_at")
-_RUN_COLUMNS = tuple(_run[name] for name in (*_SAME, *_TIMES, "planned"))
+_VERSION = _run.snapshot["test_set_version"].as_integer().label("test_set_version")
+_RUN_COLUMNS = (
+    *(_run[name] for name in (*_SAME, *_TIMES, "planned") if name != "test_set_version"),
+    _VERSION,
+)
 _RESULT_COLUMNS = (
     *(_result.test_id, _result.position, _result.status, tables.test.c.input, tables.test.c.expected),
     *(_result.output, _result.scores, _result.latency_ms, _result.attempts, _result.http_status),

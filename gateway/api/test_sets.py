@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field, JsonValue
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,9 +16,11 @@ from starlette.responses import Response
 from gateway.api.answers import In, Links, Out, Time, answer
 from gateway.api.body import read_body
 from gateway.api.definitions import Definition
+from gateway.api.faults import MOST_FAULTS
 from gateway.api.idempotency import Made, make_once
-from gateway.api.paging import PageQuery, Position, page_limit, page_of, path_uuid, read_cursor, read_query
-from gateway.errors import EmptyTestSet, Fault, TooManyTests
+from gateway.api.paging import path_uuid
+from gateway.api.stored_tests import StoredTests, check_count
+from gateway.errors import Fault, ValidationFailed
 from gateway.services import services_of
 from workerapp.contract.caller import Caller
 from workerapp.contract.specs import Name, TestSpec
@@ -26,13 +29,28 @@ from workerapp.db.tenant import tenant_transaction
 
 
 class TestSetCreation(In):
-    """A new test set."""
+    """A new test set; one without `tests` gets them later."""
 
     __test__ = False
 
     name: Name
     metadata: Annotated[dict[str, JsonValue], Field(default_factory=dict)]
-    tests: list[TestSpec]
+    tests: list[TestSpec] | None = None
+
+
+class TestSetChange(In):
+    """What is to be changed; what is not given stays as it is."""
+
+    __test__ = False
+
+    name: Name | None = None
+    metadata: dict[str, JsonValue] | None = None
+
+
+class Reordering(In):
+    """Every test of the set, in their new order."""
+
+    test_ids: list[UUID]
 
 
 class TestSet(Out):
@@ -43,6 +61,7 @@ class TestSet(Out):
     id: UUID
     name: str
     metadata: dict[str, Any]
+    version: int
     test_count: int
     created_at: Time
     updated_at: Time
@@ -50,41 +69,18 @@ class TestSet(Out):
     links: Links
 
 
-class Test(Out):
-    """A test as it is answered."""
-
-    __test__ = False
-
-    id: UUID
-    position: int
-    input: Any
-    expected: Any
-    assertions: list[Any]
-    metadata: dict[str, Any]
-
-
-def _test_set(row: Any, test_count: int | None = None) -> TestSet:
+def _test_set(row: Any) -> TestSet:
     path = f"/v1/test-sets/{row.id}"
     return TestSet(
         id=row.id,
         name=row.name,
         metadata=row.metadata,
-        test_count=row.test_count if test_count is None else test_count,
+        version=row.version,
+        test_count=row.test_count,
         created_at=row.created_at,
         updated_at=row.updated_at,
         archived_at=row.archived_at,
         links={"self": path, "tests": f"{path}/tests"},
-    )
-
-
-def _test(row: Any) -> Test:
-    return Test(
-        id=row.id,
-        position=row.position,
-        input=row.input,
-        expected=row.expected,
-        assertions=row.assertions,
-        metadata=row.metadata,
     )
 
 
@@ -100,43 +96,75 @@ DEFINITION = Definition(
 
 
 async def create_test_set(request: Request, caller: Caller) -> Response:
-    asked = await read_body(request, TestSetCreation)
-    _check_count(len(asked.tests), services_of(request).settings.max_tests_per_request)
+    asked, settings = await read_body(request, TestSetCreation), services_of(request).settings
+    if asked.tests is not None:
+        check_count(len(asked.tests), settings.max_tests_per_request)
 
     async def work(connection: AsyncConnection) -> Made:
         row = await DEFINITION.insert(connection, caller, {"name": asked.name, "metadata": asked.metadata})
-        await connection.execute(insert(tables.test), _rows(asked.tests, caller, row.id))
-        return Made(status=201, location=f"/v1/test-sets/{row.id}", body=_test_set(row, len(asked.tests)))
+        if asked.tests:
+            stored = StoredTests(connection=connection, caller=caller, test_set_id=row.id)
+            await stored.append(asked.tests, settings.max_tests_per_set)
+        return Made(status=201, location=f"/v1/test-sets/{row.id}", body=await read(connection, caller, row.id))
 
     return await make_once(request, caller, asked, work)
 
 
-async def list_tests(request: Request, caller: Caller) -> Response:
-    services = services_of(request)
-    key = path_uuid(request, "test_set_id", DEFINITION.what)
-    query = read_query(request, PageQuery)
-    limit, after = page_limit(query, services.settings), read_cursor(query, Position)
-    columns = tables.test.c
-    statement = select(tables.test).where(
-        columns.organization_id == caller.organization_id, columns.test_set_id == key, columns.archived_at.is_(None)
-    )
-    if after is not None:
-        statement = statement.where(columns.position > after)
-    async with tenant_transaction(services.engine, caller) as connection:
-        await DEFINITION.find(connection, caller, key)
-        rows = (await connection.execute(statement.order_by(columns.position).limit(limit + 1))).all()
-    return answer(page_of(rows, limit, _test, lambda row: row.position))
+async def change_test_set(request: Request, caller: Caller) -> Response:
+    key = path_uuid(request, DEFINITION.path_name, DEFINITION.what)
+    asked = await read_body(request, TestSetChange)
+    values = asked.model_dump(exclude_none=True)
+    async with tenant_transaction(services_of(request).engine, caller) as connection:
+        stored = await lock(connection, caller, key)
+        if values:
+            await stored.count_change(**values)
+        return answer(await read(connection, caller, key))
 
 
-def _check_count(count: int, most: int) -> None:
-    if count == 0:
-        detail = "A test set needs at least one test."
-        raise EmptyTestSet(f"/tests: {detail}", faults=[Fault(pointer="/tests", detail=detail)])
-    if count > most:
-        detail = f"There are {count} tests; at most {most} are accepted at once."
-        raise TooManyTests(f"/tests: {detail}", faults=[Fault(pointer="/tests", detail=detail)])
+async def reorder_test_set(request: Request, caller: Caller) -> Response:
+    key = path_uuid(request, DEFINITION.path_name, DEFINITION.what)
+    asked = await read_body(request, Reordering)
+    async with tenant_transaction(services_of(request).engine, caller) as connection:
+        stored = await lock(connection, caller, key)
+        _check_order(asked.test_ids, await stored.ids())
+        await stored.reorder(asked.test_ids)
+        await stored.count_change()
+        return answer(await read(connection, caller, key))
 
 
-def _rows(tests: Sequence[TestSpec], caller: Caller, test_set_id: UUID) -> list[dict[str, Any]]:
-    owner = {"organization_id": caller.organization_id, "test_set_id": test_set_id}
-    return [owner | {"position": position} | test.model_dump(mode="json") for position, test in enumerate(tests)]
+async def lock(connection: AsyncConnection, caller: Caller, key: UUID) -> StoredTests:
+    """A set that is to be changed, and by nobody else before the transaction ends.
+
+    Raises:
+        NotFound: there is none, or it is another organization's.
+        Archived: it is archived.
+    """
+    stored = StoredTests(connection=connection, caller=caller, test_set_id=key)
+    await stored.lock()
+    await DEFINITION.find_usable(connection, caller, key)
+    return stored
+
+
+async def read(connection: AsyncConnection, caller: Caller, key: UUID) -> TestSet:
+    """A set as it is answered."""
+    return _test_set(await DEFINITION.find(connection, caller, key))
+
+
+def _check_order(listed: Sequence[UUID], current: set[UUID]) -> None:
+    faults = list(_wrong_places(listed, current))
+    missing = current - set(listed)
+    if missing:
+        detail = f"Every test of the set must be listed; {len(missing)} are missing, such as {min(missing)}."
+        faults.append(Fault(pointer="/test_ids", detail=detail))
+    if faults:
+        first = faults[0]
+        raise ValidationFailed(f"{first.pointer}: {first.detail}", faults=faults[:MOST_FAULTS])
+
+
+def _wrong_places(listed: Sequence[UUID], current: set[UUID]) -> Iterator[Fault]:
+    times = Counter(listed)
+    for index, key in enumerate(listed):
+        if key not in current:
+            yield Fault(pointer=f"/test_ids/{index}", detail="The set has no such test.")
+        elif times[key] > 1:
+            yield Fault(pointer=f"/test_ids/{index}", detail="This test is listed more than once.")

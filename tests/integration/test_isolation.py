@@ -35,6 +35,13 @@ LISTS = {"/v1/tasks", "/v1/endpoints", "/v1/test-sets", "/v1/test-configurations
 MAKERS = {"/v1/stream-tickets"}
 #: What happens in an organization, from the beginning.
 EVENTS = "/v1/events"
+#: Bodies for the operations that look at theirs before they look for anything.
+BODIES: dict[tuple[str, str], dict[str, Any]] = {
+    ("PATCH", "/v1/test-sets/{test_set_id}"): {"name": "theirs"},
+    ("POST", "/v1/test-sets/{test_set_id}/reorder"): {"test_ids": []},
+    ("POST", "/v1/test-sets/{test_set_id}/tests"): {"tests": [{"input": "theirs"}]},
+    ("PUT", "/v1/test-sets/{test_set_id}/tests/{test_id}"): {"input": "theirs"},
+}
 #: What crosses organizations, by a scope that no key has unasked.
 ADMIN = {"/v1/admin/workers", "/v1/admin/queues", "/v1/admin/tasks", "/v1/admin/sweeper"}
 OPEN = {"/", "/healthz", "/readyz", "/metrics", "/openapi.yaml"}
@@ -45,6 +52,7 @@ class Owned:
     """One of everything, of one organization."""
 
     definitions: Configured
+    test_id: str
     run_id: str
     task_id: str
 
@@ -53,6 +61,7 @@ class Owned:
         return {
             "endpoint_id": self.definitions.endpoint_id,
             "test_set_id": self.definitions.test_set_id,
+            "test_id": self.test_id,
             "test_configuration_id": self.definitions.configuration_id,
             "test_run_id": self.run_id,
             "task_id": self.task_id,
@@ -61,9 +70,10 @@ class Owned:
 
 async def owned(client: httpx.AsyncClient) -> Owned:
     definitions = await add_configuration(client)
+    tests = (await client.get(f"/v1/test-sets/{definitions.test_set_id}/tests")).json()["items"]
     run = (await client.post(f"/v1/test-configurations/{definitions.configuration_id}/execute")).json()
     task = (await client.post("/v1/tasks", json={"name": "echo"})).json()
-    return Owned(definitions=definitions, run_id=run["test_run_id"], task_id=task["task_id"])
+    return Owned(definitions=definitions, test_id=tests[0]["id"], run_id=run["test_run_id"], task_id=task["task_id"])
 
 
 def add_group_beside(database: TestDatabase, run_id: str) -> str:
@@ -108,12 +118,13 @@ async def test_another_tenants_id_is_answered_like_one_that_does_not_exist(
 ) -> None:
     mine = await owned(api)
     ids = mine.ids() | {"run_group_id": add_group_beside(database, mine.run_id)}
+    body = BODIES.get((method, path))
     async with served.client(add_tenant(database)) as stranger:
-        foreign = await stranger.request(method, path.format(**ids))
-        unknown = await stranger.request(method, path.format(**{name: str(uuid4()) for name in ids}))
+        foreign = await stranger.request(method, path.format(**ids), json=body)
+        unknown = await stranger.request(method, path.format(**{name: str(uuid4()) for name in ids}), json=body)
     assert (foreign.status_code, unknown.status_code) == (404, 404)
     assert bodiless(foreign) == bodiless(unknown)
-    for action in ("/execute", "/events", "/cancel", "/invoke"):
+    for action in ("/execute", "/events", "/cancel", "/invoke", "/reorder"):
         path = path.removesuffix(action)
     if ("GET", path) not in operations():
         return  # there is nothing to see but its stream
@@ -121,6 +132,8 @@ async def test_another_tenants_id_is_answered_like_one_that_does_not_exist(
     assert owner.get("archived_at") is None
     assert owner.get("status") in (None, "queued", "PENDING")
     assert owner.get("cancel_requested_at") is None
+    assert owner.get("version") in (None, 1)
+    assert (await api.get(f"/v1/test-sets/{ids['test_set_id']}")).json()["test_count"] == 1
 
 
 @pytest.mark.parametrize(("method", "path"), admin_operations())

@@ -21,7 +21,8 @@ from gateway.api.stream_tickets import StreamTicket, StreamTicketCreation
 from gateway.api.tasks import Task, TaskSubmission, TaskSubmitted, TaskSummary
 from gateway.api.test_configurations import Execution, RunSubmitted, TestConfiguration, TestConfigurationCreation
 from gateway.api.test_runs import TestResult, TestRun
-from gateway.api.test_sets import Test, TestSet, TestSetCreation
+from gateway.api.test_sets import Reordering, TestSet, TestSetChange, TestSetCreation
+from gateway.api.tests import Added, Addition, Test
 from gateway.app import routes
 from gateway.errors import ApiError
 from tests.contract import Contract, ContractBroken, contract
@@ -56,6 +57,10 @@ MODELS: dict[str, type[BaseModel]] = {
     "ClientCredentialsAuth": auth.ClientCredentialsAuth,
     "TestSetCreation": TestSetCreation,
     "TestCreation": TestSpec,
+    "TestSetChange": TestSetChange,
+    "Reordering": Reordering,
+    "TestsAddition": Addition,
+    "TestsAdded": Added,
     "TestSet": TestSet,
     "Test": Test,
     "Message": Message,
@@ -91,6 +96,7 @@ _CHECKED_IN_CODE: dict[tuple[str, str], dict[str, int]] = {
     ("EndpointCreation", "url"): {"maxLength": MAX_URL_LENGTH},
     ("ClientCredentialsAuth", "token_url"): {"maxLength": MAX_URL_LENGTH},
     ("TestSetCreation", "tests"): {"minItems": 1},
+    ("TestsAddition", "tests"): {"minItems": 1},
 }
 
 

@@ -126,6 +126,7 @@ test_set = Table(
     _needed("created_at", Time),
     _needed("updated_at", Time),
     _optional("archived_at", Time),
+    _needed("version", Integer),
 )
 
 test = Table(

@@ -41,13 +41,14 @@ def plan_run(db: Session, test_run_id: UUID, *, lane_concurrency: int) -> list[L
         return None
     concurrency = _read_concurrency(run)
     tests = {"run": test_run_id, "test_set": run["test_set_id"]}
-    planned = db.execute(clause("runs", "plan_results"), tests).rowcount  # type: ignore[attr-defined]
+    planned, version = db.execute(clause("runs", "plan_results"), tests).one()
     if planned == 0:
         raise PlanFailed("The test set has no tests.")
     snapshot = {
         "endpoint_id": str(run["endpoint_id"]),
         "endpoint": run["endpoint"],
         "configuration": run["configuration"],
+        "test_set_version": version,
     }
     db.execute(clause("runs", "begin"), {"run": test_run_id, "planned": planned, "snapshot": Jsonb(snapshot)})
     return add_lanes(db, run, _split(concurrency, planned, lane_concurrency))

@@ -8,10 +8,15 @@ JOIN endpoint e ON e.id = c.endpoint_id
 WHERE r.id = :run FOR NO KEY UPDATE OF r
 
 -- name: plan_results
--- One pending result for each test of the set: what is planned is what is counted.
-INSERT INTO test_result (test_run_id, test_id, organization_id, position)
-SELECT :run, t.id, t.organization_id, row_number() OVER (ORDER BY t.position, t.id) - 1
-FROM test t WHERE t.test_set_id = :test_set AND t.archived_at IS NULL
+-- One pending result for each test of the set: what is planned is what is counted. How many there are, and the version of
+-- the set that has just these tests: one statement sees one state of the set, whoever changes it meanwhile.
+WITH planned AS (
+    INSERT INTO test_result (test_run_id, test_id, organization_id, position)
+    SELECT :run, t.id, t.organization_id, row_number() OVER (ORDER BY t.position, t.id) - 1
+    FROM test t WHERE t.test_set_id = :test_set AND t.archived_at IS NULL
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM planned) AS tests, version FROM test_set WHERE id = :test_set
 
 -- name: begin
 -- The run is planned and begins.
