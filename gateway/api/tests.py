@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import any_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
@@ -46,20 +46,31 @@ class Test(Out):
     position: int
     input: Any
     expected: Any
+    tags: list[str]
     assertions: list[Any]
     metadata: dict[str, Any]
     archived_at: Time | None
 
 
+class TestQuery(PageQuery):
+    """Which tests."""
+
+    __test__ = False
+
+    tag: str | None = None
+
+
 async def list_tests(request: Request, caller: Caller) -> Response:
     services = services_of(request)
     key = _set_id(request)
-    query = read_query(request, PageQuery)
+    query = read_query(request, TestQuery)
     limit, after = page_limit(query, services.settings), read_cursor(query, Position)
     columns = tables.test.c
     statement = select(tables.test).where(
         columns.organization_id == caller.organization_id, columns.test_set_id == key, columns.archived_at.is_(None)
     )
+    if query.tag is not None:
+        statement = statement.where(any_(columns.tags) == query.tag)
     if after is not None:
         statement = statement.where(columns.position > after)
     async with tenant_transaction(services.engine, caller) as connection:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, JsonValue, ValidationError
 from gateway.cli.failures import UsageInvalid
 from gateway.cli.suite_document import Document, DocumentInvalid, Place, read_document
 from gateway.cli.suite_records import RecordsInvalid, read_records
+from gateway.records import FIELDS
 from workerapp.contract.metrics import Metric
 from workerapp.contract.spec import Spec
 from workerapp.contract.specs import ConfigurationSpec, EndpointSpec, Name, TestSpec
@@ -21,7 +22,6 @@ MAX_SENTENCES = 5
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_FIELDS = ("input", "expected", "metadata", "assertions")
 
 
 class SuiteInvalid(UsageInvalid):
@@ -163,8 +163,8 @@ def _check_choices(suite: SuiteFile, document: Document, path: Path) -> None:
     if source.fields and source.file is None:
         raise _invalid(document, path, ("test_set", "fields"), "test_set.fields needs test_set.file")
     for name in source.fields:
-        if name not in _FIELDS:
-            known = ", ".join(_FIELDS)
+        if name not in FIELDS:
+            known = ", ".join(FIELDS)
             raise _invalid(document, path, ("test_set", "fields", name), f"{name!r} is not one of the fields {known}")
 
 
@@ -176,8 +176,8 @@ def _read_tests(path: Path, source: TestSetSource, document: Document) -> list[T
     file = path.parent / str(source.file)
     tests = []
     try:
-        for line, record in read_records(file):
-            tests.append(_test(record, source.fields, _where(file, line)))
+        for line, fields in read_records(file, source.fields):
+            tests.append(_test(fields, _where(file, line)))
     except RecordsInvalid as error:
         raise SuiteInvalid(str(error)) from error
     except FileNotFoundError as error:
@@ -189,16 +189,9 @@ def _read_tests(path: Path, source: TestSetSource, document: Document) -> list[T
     return tests
 
 
-def _test(record: Mapping[str, Any], fields: Mapping[str, str], where: str) -> TestSpec:
-    values = {}
-    for name in _FIELDS:
-        theirs = fields.get(name, name)
-        if theirs in record:
-            values[name] = record[theirs]
-        elif name == "input" or name in fields:
-            raise SuiteInvalid(f"{where}: there is no field {theirs!r}; there are {', '.join(map(repr, record))}")
+def _test(fields: Mapping[str, Any], where: str) -> TestSpec:
     try:
-        return TestSpec.model_validate(values)
+        return TestSpec.model_validate(fields)
     except ValidationError as error:
         item = error.errors(include_input=False, include_url=False)[0]
         raise SuiteInvalid(f"{where}: {problem_of(tuple(item['loc'][:1]), dict(item))}") from None

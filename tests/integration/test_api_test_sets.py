@@ -195,3 +195,23 @@ async def test_a_planned_run_keeps_its_tests_and_knows_their_version(
     assert [result["input"] for result in await items(api, f"{after}/results")] == ["3 + 3", "1 + 2"]
     assert (await api.get(before)).json()["test_set_version"] == 2
     assert (await api.get(after)).json()["test_set_version"] == 5 == await version(api, path)
+
+
+async def test_tests_are_found_by_their_tags(api: httpx.AsyncClient) -> None:
+    tests = [{"input": "a", "tags": ["smoke", "easy", "smoke"]}, {"input": "b"}, {"input": "c", "tags": ["smoke"]}]
+    path = (await created(api, "/v1/test-sets", {"name": "tagged", "tests": tests}))["links"]["self"]
+    assert [test["tags"] for test in await items(api, f"{path}/tests")] == [["smoke", "easy"], [], ["smoke"]]
+    assert [test["input"] for test in await items(api, f"{path}/tests", tag="smoke")] == ["a", "c"]
+    assert [test["input"] for test in await items(api, f"{path}/tests", tag="easy")] == ["a"]
+    assert await items(api, f"{path}/tests", tag="smo") == []
+    page = (await api.get(f"{path}/tests", params={"tag": "smoke", "limit": 1})).json()
+    assert [test["input"] for test in await items(api, f"{path}/tests", tag="smoke", cursor=page["next_cursor"])] == [
+        "c"
+    ]
+
+
+@pytest.mark.parametrize("tag", ["", " a", "a ", "a,b", "a\nb", "x" * 101])
+async def test_a_tag_that_a_table_could_not_hold_is_refused(api: httpx.AsyncClient, tag: str) -> None:
+    tests = [{"input": "a", "tags": ["fine", tag]}]
+    problem = (await api.post("/v1/test-sets", json={"name": "x", "tests": tests})).json()
+    assert [fault["pointer"] for fault in problem["errors"]] == ["/tests/0/tags/1"]

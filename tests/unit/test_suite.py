@@ -95,7 +95,7 @@ def test_tests_come_from_a_table(tmp_path: Path) -> None:
     suite = load(tmp_path, ENDPOINT + FROM_FILE % "t.csv")
     assert suite.test_set["tests"] == [
         {"input": "1, 2\nor 3?", "expected": "2"},
-        {"input": "why?", "expected": None},
+        {"input": "why?"},
     ]
 
 
@@ -155,7 +155,7 @@ def test_a_prompt_is_not_searched_for_variables(tmp_path: Path) -> None:
         (ENDPOINT + FROM_FILE % "tests.txt", "tests.txt must end in .jsonl or .csv"),
         (
             ENDPOINT + "test_set: {name: s, file: a.csv, fields: {question: input}}",
-            "suite.yaml, line 6: 'question' is not one of the fields input, expected, metadata, assertions",
+            "suite.yaml, line 6: 'question' is not one of the fields input, expected, tags, metadata, assertions",
         ),
     ],
 )
@@ -167,12 +167,20 @@ def test_a_wrong_suite_is_answered_with_the_line_and_the_reason(tmp_path: Path, 
     ("name", "content", "said"),
     [
         ("t.jsonl", b"", "t.jsonl has no tests"),
-        ("t.jsonl", b'{"question": "a"}\n{"question": }\n', "t.jsonl, line 2: this is not JSON: Expecting value"),
+        (
+            "t.jsonl",
+            b'{"question": "a"}\n{"question": }\n',
+            "t.jsonl, line 2: this is not JSON: expected value at column 14",
+        ),
         ("t.jsonl", b"[1]\n", "t.jsonl, line 1: this is not an object"),
-        ("t.jsonl", b'{"question": "a", "expected": NaN}\n', "t.jsonl, line 1: this is not JSON: NaN is not a number"),
+        (
+            "t.jsonl",
+            b'{"question": "a", "expected": NaN}\n',
+            "t.jsonl, line 1: this is not JSON: expected value at column 31",
+        ),
         ("t.jsonl", b'\n{"q": "a", "e": 1}\n', "t.jsonl, line 2: there is no field 'question'; there are 'q', 'e'"),
         ("t.jsonl", b'{"question": 7}\n', "t.jsonl, line 1: input should be a valid string"),
-        ("t.jsonl", b'{"question": "\xff"}\n', "t.jsonl is not UTF-8"),
+        ("t.jsonl", b'{"question": "\xff"}\n', "t.jsonl, line 1: this is not UTF-8"),
         ("t.csv", b"question,expected\na,b\nc\n", "t.csv, line 3: there are 1 cells, and 2 in the head"),
         ("t.csv", b'question,expected\n"a,b\n', "t.csv, line 2: this is not CSV"),
         (

@@ -115,6 +115,10 @@ class EndpointSpec(Spec):
         return self
 
 
+#: Short, and without what separates tags in a table's cell.
+Tag: TypeAlias = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\s,]([^,\x00-\x1f\x7f]*[^\s,])?$")]
+
+
 class Message(Spec):
     """One message of a conversation, as chat APIs take it."""
 
@@ -132,8 +136,14 @@ class TestSpec(Spec):
         | Annotated[list[Message], Field(min_length=1, max_length=1000)]
     )
     expected: JsonValue = None
+    tags: Annotated[list[Tag], Field(max_length=20)] = Field(default_factory=list)
     metadata: dict[str, JsonValue] = Field(default_factory=dict)
     assertions: Annotated[list[Metric], Field(max_length=100)] = Field(default_factory=list)
+
+    @field_validator("tags")
+    @classmethod
+    def _once_each(cls, tags: list[str]) -> list[str]:
+        return list(dict.fromkeys(tags))
 
 
 class ConfigurationSpec(Spec):

@@ -142,6 +142,7 @@ test = Table(
     _needed("metadata", JSONB),
     _needed("created_at", Time),
     _optional("archived_at", Time),
+    _needed("tags", ARRAY(Text)),
 )
 
 test_configuration = Table(

@@ -1,4 +1,4 @@
-"""The version of a test set, which counts its changes."""
+"""The version of a test set, which counts its changes, and the tags of tests."""
 
 from __future__ import annotations
 
