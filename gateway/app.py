@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -27,6 +29,7 @@ from gateway.api import (
     stream_tickets,
     tasks,
     test_configurations,
+    test_imports,
     test_runs,
     test_sets,
     tests,
@@ -51,6 +54,9 @@ from workerapp.app import Producer
 
 logger = logging.getLogger(__name__)
 
+#: What takes larger bodies than others.
+_IMPORT = re.compile(r"/v1/test-sets/[^/]+/import")
+
 State = dict[str, Any]
 Open = Callable[[Request], Awaitable[Response]]
 
@@ -71,6 +77,7 @@ def routes() -> list[BaseRoute]:
             patch=writes(test_sets.change_test_set),
         ),
         resource("/v1/test-sets/{test_set_id}/reorder", post=writes(test_sets.reorder_test_set)),
+        resource("/v1/test-sets/{test_set_id}/import", post=writes(test_imports.import_tests)),
         resource("/v1/test-sets/{test_set_id}/tests", post=writes(tests.add_tests), get=reads(tests.list_tests)),
         resource(
             "/v1/test-sets/{test_set_id}/tests/{test_id}",
@@ -125,7 +132,10 @@ def create_app(settings: GatewaySettings) -> Starlette:
     metrics.watch(hub, settings.stream)
     app = _Application(
         routes=routes(),
-        middleware=[Middleware(RequestContext, metrics=metrics), Middleware(BodyLimit, limit=settings.max_body_bytes)],
+        middleware=[
+            Middleware(RequestContext, metrics=metrics),
+            Middleware(BodyLimit, limit=settings.max_body_bytes, others={_IMPORT: settings.max_import_bytes}),
+        ],
         exception_handlers={ApiError: _answer_error, HTTPException: _answer_http_error},
         lifespan=lambda _: _lifespan(settings, hub, metrics),
     )
@@ -152,6 +162,7 @@ async def _lifespan(settings: GatewaySettings, hub: Hub, metrics: Metrics) -> As
         log=EventLog(engine),
         tail=tail,
         metrics=metrics,
+        imports=asyncio.Semaphore(settings.max_imports),
     )
     try:
         await _look_for_database(services)

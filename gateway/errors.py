@@ -18,15 +18,19 @@ TYPE_PREFIX = "urn:task-status-gateway:problem:"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """One thing that is wrong with a request, and where: a JSON pointer into the body, or the name of a parameter."""
+    """One thing that is wrong with a request, and where.
+
+    That is a line of the body, a JSON pointer into the body or into that line, or the name of a parameter.
+    """
 
     detail: str
+    line: int | None = None
     pointer: str | None = None
     parameter: str | None = None
 
-    def as_json(self) -> dict[str, str]:
+    def as_json(self) -> dict[str, str | int]:
         """Without what is not said."""
-        fields = {"pointer": self.pointer, "parameter": self.parameter, "detail": self.detail}
+        fields = {"line": self.line, "pointer": self.pointer, "parameter": self.parameter, "detail": self.detail}
         return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -132,6 +136,12 @@ class MethodNotAllowed(ApiError):
     status, code, title = 405, "method_not_allowed", "The method is not allowed"
 
 
+class UploadTooSlow(ApiError):
+    """The body took too long to arrive."""
+
+    status, code, title = 408, "upload_too_slow", "The upload took too long"
+
+
 class Archived(ApiError):
     """What the request uses is archived."""
 
@@ -157,9 +167,9 @@ class BodyTooLarge(ApiError):
 
 
 class UnsupportedMediaType(ApiError):
-    """The body is not declared as JSON."""
+    """The body is not declared as what is read here."""
 
-    status, code, title = 415, "unsupported_media_type", "The body must be JSON"
+    status, code, title = 415, "unsupported_media_type", "The body is of another type"
 
 
 class ValidationFailed(ApiError):
@@ -210,6 +220,12 @@ class TooManyTests(ValidationFailed):
     code, title = "too_many_tests", "Too many tests"
 
 
+class ImportInvalid(ValidationFailed):
+    """Lines of the imported file are wrong; the faults say which."""
+
+    code, title = "import_invalid", "The file is not valid"
+
+
 class TaskNotAllowed(ValidationFailed):
     """The operator does not let callers submit this task."""
 
@@ -256,6 +272,12 @@ class StreamsFull(Unavailable):
     """The process has as many streams open as it may."""
 
     code, title = "streams_full", "The server has no room for another stream"
+
+
+class ImportsFull(Unavailable):
+    """The process reads as many imports as it may."""
+
+    code, title = "imports_full", "The server has no room for another import"
 
 
 class NotReady(Unavailable):

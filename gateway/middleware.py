@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
 from uuid import uuid4
@@ -129,30 +130,36 @@ class _Exchange:
 
 
 class BodyLimit:
-    """Refuses bodies over the limit, before they are read where their length is declared."""
+    """Refuses bodies over the limit, before they are read where their length is declared.
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    `others` are the limits of paths that have their own.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, others: Mapping[re.Pattern[str], int]) -> None:
         self._app = app
         self._limit = limit
+        self._others = others
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limit = next((most for path, most in self._others.items() if path.fullmatch(scope["path"])), self._limit)
         declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdecimal() and int(declared) > self._limit:
-            raise self._refusal()
+        if declared.isdecimal() and int(declared) > limit:
+            raise _too_large(limit)
         received = 0
 
         async def limited() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._limit:
-                raise self._refusal()
+            if received > limit:
+                raise _too_large(limit)
             return message
 
         await self._app(scope, limited, send)
 
-    def _refusal(self) -> BodyTooLarge:
-        return BodyTooLarge(f"The body is larger than {self._limit} bytes, which is this server's limit.")
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The body is larger than {limit} bytes, which is this server's limit.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import cast
 
@@ -33,6 +34,8 @@ class Services:
     log: EventLog
     tail: Tail
     metrics: Metrics
+    #: Held by each import.
+    imports: asyncio.Semaphore
 
 
 def services_of(connection: HTTPConnection) -> Services:

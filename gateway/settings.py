@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from gateway.records import MAX_RECORD_BYTES
 from gateway.stream.settings import StreamSettings
 from workerapp.contract.tasks import CALLABLE_BY_NAME
 from workerapp.db.settings import SettingsInvalid, SharedSettings, Words, load_settings
@@ -33,6 +34,11 @@ class GatewaySettings(SharedSettings):
     max_body_bytes: int = Field(default=10 * 1024 * 1024, ge=1024)
     max_tests_per_request: int = Field(default=10_000, ge=1)
     max_tests_per_set: int = Field(default=200_000, ge=1)
+    #: The largest file of tests, the largest test in one, how many are read at once, and how long one may take to come.
+    max_import_bytes: int = Field(default=200 * 1024 * 1024, ge=1024)
+    max_test_bytes: int = Field(default=MAX_RECORD_BYTES, ge=1024)
+    max_imports: int = Field(default=4, ge=1)
+    import_receive_seconds: float = Field(default=600, gt=0)
     page_size: int = Field(default=50, ge=1)
     max_page_size: int = Field(default=500, ge=1)
     #: How many events one request looks at for those that pass its filters.

@@ -80,9 +80,11 @@ class Contract:
         if str(response.status_code) not in answers:
             raise ContractBroken(f"{where}: this status is not in the document: {response.text[:500]}")
         self._check_answer(where, self.resolve(answers[str(response.status_code)]), response)
-        if response.is_success and request.content and "requestBody" in operation:
-            schema = operation["requestBody"]["content"]["application/json"]["schema"]
-            self._report(f"{where}: the request", self.errors(schema, json.loads(request.content)))
+        if response.is_success and _is_kept(request) and request.content and "requestBody" in operation:
+            sent = request.headers["content-type"].partition(";")[0]
+            schema = operation["requestBody"]["content"][sent]["schema"]
+            value = json.loads(request.content) if sent == "application/json" else request.content.decode()
+            self._report(f"{where}: the request", self.errors(schema, value))
 
     def _check_answer(self, where: str, answer: dict[str, Any], response: httpx.Response) -> None:
         for name, item in answer.get("headers", {}).items():
@@ -113,6 +115,14 @@ class Contract:
 @cache
 def contract() -> Contract:
     return Contract()
+
+
+def _is_kept(request: httpx.Request) -> bool:
+    """Whether the body can still be looked at: one that was made while it was sent cannot."""
+    try:
+        return request.content is not None
+    except httpx.RequestNotRead:
+        return False
 
 
 def _absolute(schema: Any) -> Any:

@@ -34,7 +34,7 @@ async def read_body(request: Request, model: type[_Model], *, default: bytes | N
         _check_media_type(request)
     document = _parse(raw)
     if _SUSPICIOUS.search(raw):
-        _check_storable(document, ())
+        check_storable(document)
     try:
         return model.model_validate_json(raw, strict=True)
     except ValidationError as error:
@@ -59,14 +59,19 @@ def _parse(raw: bytes) -> Any:
         raise MalformedJson(f"The body is not JSON: {error}.") from None
 
 
-def _check_storable(value: Any, path: tuple[str | int, ...]) -> None:
+def check_storable(value: Any, path: tuple[str | int, ...] = ()) -> None:
+    """Refuse values that JSON can have and the database cannot.
+
+    Raises:
+        ValidationFailed: with the place of the first one.
+    """
     if isinstance(value, dict):
         for key, item in value.items():
             _check_text(key, path)
-            _check_storable(item, (*path, key))
+            check_storable(item, (*path, key))
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            _check_storable(item, (*path, index))
+            check_storable(item, (*path, index))
     elif isinstance(value, str):
         _check_text(value, path)
     elif isinstance(value, float) and not math.isfinite(value):

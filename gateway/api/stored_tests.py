@@ -65,10 +65,19 @@ class StoredTests:
         Raises:
             TooManyTests: the set would have more than `most`.
         """
-        end = (await self.connection.execute(clause("test_sets", "end"), self._names())).one()
+        end = await self.end()
         check_room(end.tests, len(tests), most)
         rows = [self._row(test, end.position + number) for number, test in enumerate(tests)]
         return await self._insert(rows)
+
+    async def append_json(self, tests: Sequence[bytes], position: int) -> None:
+        """Store tests from `position` on, each an object with all fields of a `TestSpec`."""
+        listed = {"tests": (b"[" + b",".join(tests) + b"]").decode(), "position": position}
+        await self.connection.execute(clause("test_sets", "append"), self._names() | listed)
+
+    async def end(self) -> Any:
+        """The `position` behind the last test, and how many `tests` there are."""
+        return (await self.connection.execute(clause("test_sets", "end"), self._names())).one()
 
     async def find(self, key: UUID) -> Any:
         """A test of the set, archived or not.
@@ -85,6 +94,12 @@ class StoredTests:
         """The set has this test no more."""
         await self.connection.execute(
             update(tables.test).where(self._is_mine(), _test.id == key).values(archived_at=func.now())
+        )
+
+    async def archive_all(self) -> None:
+        """The set has none of its tests any more."""
+        await self.connection.execute(
+            update(tables.test).where(self._is_mine(), _test.archived_at.is_(None)).values(archived_at=func.now())
         )
 
     async def replace(self, key: UUID, test: TestSpec) -> Any:

@@ -20,6 +20,7 @@ from gateway.api.service import About, Health
 from gateway.api.stream_tickets import StreamTicket, StreamTicketCreation
 from gateway.api.tasks import Task, TaskSubmission, TaskSubmitted, TaskSummary
 from gateway.api.test_configurations import Execution, RunSubmitted, TestConfiguration, TestConfigurationCreation
+from gateway.api.test_imports import Imported
 from gateway.api.test_runs import TestResult, TestRun
 from gateway.api.test_sets import Reordering, TestSet, TestSetChange, TestSetCreation
 from gateway.api.tests import Added, Addition, Test
@@ -61,6 +62,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "Reordering": Reordering,
     "TestsAddition": Addition,
     "TestsAdded": Added,
+    "TestsImported": Imported,
     "TestSet": TestSet,
     "Test": Test,
     "Message": Message,

@@ -16,3 +16,12 @@ FROM test WHERE test_set_id = :test_set AND organization_id = :organization AND 
 UPDATE test SET position = listed.number - 1
 FROM unnest(CAST(:test_ids AS uuid[])) WITH ORDINALITY AS listed (id, number)
 WHERE test.id = listed.id AND test.test_set_id = :test_set AND test.organization_id = :organization
+
+-- name: append
+-- Stores a JSON array of tests, from a position on. COPY would be no way around: it does not go with row-level security.
+INSERT INTO test (organization_id, test_set_id, position, input, expected, tags, assertions, metadata)
+SELECT CAST(:organization AS uuid), CAST(:test_set AS uuid), CAST(:position AS integer) + listed.number - 1,
+       listed.test -> 'input', nullif(listed.test -> 'expected', 'null'),
+       ARRAY(SELECT jsonb_array_elements_text(listed.test -> 'tags')),
+       listed.test -> 'assertions', listed.test -> 'metadata'
+FROM jsonb_array_elements(CAST(:tests AS jsonb)) WITH ORDINALITY AS listed (test, number)

@@ -1,0 +1,132 @@
+"""`POST /v1/test-sets/{test_set_id}/import`: tests from a file, all of them or none.
+
+The body goes to a temporary file and is read from there line by line, so neither a large body nor a slow caller holds
+memory or a database connection; what is right goes to a second file, and from that one in batches into one transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from tempfile import TemporaryFile
+from typing import Annotated, BinaryIO, Literal
+from uuid import UUID
+
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.api import test_sets
+from gateway.api.answers import In, Out, answer
+from gateway.api.paging import path_uuid, read_query
+from gateway.api.stored_tests import StoredTests, check_room
+from gateway.api.test_file import TestFile
+from gateway.api.test_sets import DEFINITION, TestSet
+from gateway.errors import ImportsFull, UnsupportedMediaType, UploadTooSlow
+from gateway.records import FIELDS, JSON_LINES, TABLE, Format
+from gateway.services import Services, services_of
+from workerapp.contract.caller import Caller
+from workerapp.db.tenant import tenant_transaction
+
+logger = logging.getLogger(__name__)
+
+#: What is received, or written to the database, at once.
+BATCH_BYTES = 1024 * 1024
+
+_FORMATS = {"application/x-ndjson": JSON_LINES, "application/jsonl": JSON_LINES, "text/csv": TABLE}
+
+FieldName = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class ImportQuery(In):
+    """How the file is read, and what becomes of the tests there are."""
+
+    mode: Literal["append", "replace"] = "append"
+    input_field: FieldName | None = None
+    expected_field: FieldName | None = None
+    tags_field: FieldName | None = None
+    metadata_field: FieldName | None = None
+    assertions_field: FieldName | None = None
+
+    def names(self) -> dict[str, str]:
+        """The file's names of the fields that it names otherwise."""
+        given = {name: getattr(self, f"{name}_field") for name in FIELDS}
+        return {name: theirs for name, theirs in given.items() if theirs is not None}
+
+
+class Imported(Out):
+    """The set as it is now, and how many tests the file had."""
+
+    test_set: TestSet
+    imported: int
+
+
+async def import_tests(request: Request, caller: Caller) -> Response:
+    services = services_of(request)
+    key = path_uuid(request, DEFINITION.path_name, DEFINITION.what)
+    async with tenant_transaction(services.engine, caller) as connection:
+        await DEFINITION.find_usable(connection, caller, key)
+    query = read_query(request, ImportQuery)
+    file = TestFile(form=_format(request), names=query.names(), settings=services.settings)
+    if services.imports.locked():
+        raise ImportsFull("The server reads as many imports as it may at once; try again shortly.", retry_after=5)
+    async with services.imports:
+        with TemporaryFile() as tests:
+            count = await _read(request, file, tests)
+            return answer(await _store(services, caller, key, tests, count, mode=query.mode))
+
+
+async def _read(request: Request, file: TestFile, tests: BinaryIO) -> int:
+    """Receive the body and write its tests to `tests`; how many there are."""
+    try:
+        with TemporaryFile() as body:
+            await _receive(request, body, file.settings.import_receive_seconds)
+            return await run_in_threadpool(file.check, body, tests)
+    except OSError as error:
+        logger.error("import_not_kept", extra={"reason": str(error)})  # noqa: TRY400 - the reason says it all
+        raise ImportsFull("The server has no room for the file at the moment; try again later.") from error
+
+
+def _format(request: Request) -> Format:
+    declared = request.headers.get("content-type", "")
+    found = _FORMATS.get(declared.lower().partition(";")[0].strip())
+    if found is None:
+        raise UnsupportedMediaType(
+            'The body must be JSONL, sent with "Content-Type: application/x-ndjson", or CSV, sent with "text/csv"; '
+            f"this one was sent as {declared[:100]!r}."
+        )
+    return found
+
+
+async def _receive(request: Request, body: BinaryIO, seconds: float) -> None:
+    waiting = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                waiting += chunk
+                if len(waiting) >= BATCH_BYTES:
+                    await run_in_threadpool(body.write, bytes(waiting))
+                    waiting.clear()
+    except TimeoutError:
+        raise UploadTooSlow(f"The body did not arrive within {seconds:g} seconds; send less at once.") from None
+    await run_in_threadpool(body.write, bytes(waiting))
+
+
+async def _store(services: Services, caller: Caller, key: UUID, tests: BinaryIO, count: int, *, mode: str) -> Imported:
+    async with tenant_transaction(services.engine, caller) as connection:
+        stored = await test_sets.lock(connection, caller, key)
+        if mode == "replace":
+            await stored.archive_all()
+        await _append(stored, tests, count, services.settings.max_tests_per_set)
+        await stored.count_change()
+        return Imported(test_set=await test_sets.read(connection, caller, key), imported=count)
+
+
+async def _append(stored: StoredTests, tests: BinaryIO, count: int, most: int) -> None:
+    end = await stored.end()
+    check_room(end.tests, count, most)
+    position = end.position
+    while batch := await run_in_threadpool(tests.readlines, BATCH_BYTES):
+        await stored.append_json(batch, position)
+        position += len(batch)
