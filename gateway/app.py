@@ -29,6 +29,7 @@ from gateway.api import (
     stream_tickets,
     tasks,
     test_configurations,
+    test_exports,
     test_imports,
     test_runs,
     test_sets,
@@ -78,6 +79,7 @@ def routes() -> list[BaseRoute]:
         ),
         resource("/v1/test-sets/{test_set_id}/reorder", post=writes(test_sets.reorder_test_set)),
         resource("/v1/test-sets/{test_set_id}/import", post=writes(test_imports.import_tests)),
+        resource("/v1/test-sets/{test_set_id}/export", get=reads(test_exports.export_tests)),
         resource("/v1/test-sets/{test_set_id}/tests", post=writes(tests.add_tests), get=reads(tests.list_tests)),
         resource(
             "/v1/test-sets/{test_set_id}/tests/{test_id}",

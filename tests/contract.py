@@ -97,7 +97,7 @@ class Contract:
         media_type = response.headers.get("content-type", "").partition(";")[0]
         if media_type not in answer["content"]:
             raise ContractBroken(f"{where}: {media_type or 'no type'} is not in the document")
-        value = response.json() if media_type.endswith("json") else response.text
+        value = response.json() if media_type.endswith(("/json", "+json")) else response.text
         self._report(where, self.errors(answer["content"][media_type]["schema"], value))
 
     def _check_problem(self, response: httpx.Response, statuses: tuple[int, ...]) -> None:

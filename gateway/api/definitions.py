@@ -50,6 +50,17 @@ class Definition(Generic[_Item]):
             raise not_found(self.what, key)
         return row
 
+    async def check(self, connection: AsyncConnection, caller: Caller, key: UUID) -> None:
+        """Look whether there is one, archived or not.
+
+        Raises:
+            NotFound: there is none, or it is another organization's.
+        """
+        columns = self.table.c
+        statement = select(columns.id).where(columns.organization_id == caller.organization_id, columns.id == key)
+        if (await connection.execute(statement)).one_or_none() is None:
+            raise not_found(self.what, key)
+
     async def find_usable(self, connection: AsyncConnection, caller: Caller, key: UUID) -> Row[Any]:
         """Read one that is to be used.
 

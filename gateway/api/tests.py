@@ -74,7 +74,7 @@ async def list_tests(request: Request, caller: Caller) -> Response:
     if after is not None:
         statement = statement.where(columns.position > after)
     async with tenant_transaction(services.engine, caller) as connection:
-        await DEFINITION.find(connection, caller, key)
+        await DEFINITION.check(connection, caller, key)
         rows = (await connection.execute(statement.order_by(columns.position).limit(limit + 1))).all()
     return answer(page_of(rows, limit, _test, lambda row: row.position))
 
@@ -82,7 +82,7 @@ async def list_tests(request: Request, caller: Caller) -> Response:
 async def get_test(request: Request, caller: Caller) -> Response:
     key, test_id = _set_id(request), _test_id(request)
     async with tenant_transaction(services_of(request).engine, caller) as connection:
-        await DEFINITION.find(connection, caller, key)
+        await DEFINITION.check(connection, caller, key)
         stored = StoredTests(connection=connection, caller=caller, test_set_id=key)
         return answer(_test(await stored.find(test_id)))
 

@@ -25,3 +25,20 @@ SELECT CAST(:organization AS uuid), CAST(:test_set AS uuid), CAST(:position AS i
        ARRAY(SELECT jsonb_array_elements_text(listed.test -> 'tags')),
        listed.test -> 'assertions', listed.test -> 'metadata'
 FROM jsonb_array_elements(CAST(:tests AS jsonb)) WITH ORDINALITY AS listed (test, number)
+
+-- name: page
+-- A page of the set's tests as JSON, and always the set's version as the same state has it; without a test on the last one.
+SELECT s.version, page.position, page.line
+FROM test_set s LEFT JOIN (
+    SELECT position, line, sum(octet_length(line)) OVER (ORDER BY position) - octet_length(line) AS filled
+    FROM (
+        SELECT position, json_build_object('input', input, 'expected', expected, 'tags', tags, 'metadata', metadata,
+                                           'assertions', assertions)::text AS line
+        FROM test
+        WHERE test_set_id = :test_set AND organization_id = :organization AND archived_at IS NULL
+          AND position > :after AND (CAST(:tag AS text) IS NULL OR CAST(:tag AS text) = ANY (tags))
+        ORDER BY position LIMIT :tests
+    ) AS test
+) AS page ON page.filled < :bytes
+WHERE s.id = :test_set AND s.organization_id = :organization
+ORDER BY page.position
