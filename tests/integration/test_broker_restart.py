@@ -50,7 +50,7 @@ def queued(deployment: Deployment) -> list[str]:
 def test_what_waits_in_a_killed_broker_is_executed(deployment: Deployment, server: BrokerServer) -> None:
     """The short form of those below."""
     with deployment.worker(concurrency=1, environment={"CELERY_WORKER_PREFETCH_MULTIPLIER": "1"}):
-        held = deployment.client.submit("tests.hold", 0.5)
+        held = deployment.client.submit("tests.hold", 3.0)
         deployment.until_state(held, "STARTED")
         waiting = queued(deployment)
         server.restart()

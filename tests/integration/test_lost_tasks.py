@@ -268,4 +268,5 @@ def test_a_task_whose_worker_is_killed_after_it_acknowledged_early_fails(
     admin.execute("UPDATE worker_heartbeat SET at = now() - interval '1 hour' WHERE node = %s", (worker.name,))
     with Worker(database, concurrency=1, environment=environment) as other:
         until(lambda: state(admin, task_id) == "FAILURE")
+        other.wait_for(f"task_lost.*{task_id}")
         assert len(other.lines(f"task_lost.*{task_id}")) == 1

@@ -213,7 +213,7 @@ def test_wrong_call_says_what_would_be_right(told: tuple[Any, ...], error: type[
 def task() -> ProgressTask:
     app = Celery("eager", backend="disabled://", set_as_current=False)
 
-    @app.task(bind=True, base=BaseTask, name="count")
+    @app.task(bind=True, base=BaseTask, name="count", shared=False)
     def count(self: BaseTask, done: int, total: int) -> int:
         self.progress(done, total)
         return done
