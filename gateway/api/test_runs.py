@@ -130,7 +130,7 @@ async def get_test_run(request: Request, caller: Caller) -> Answer:
 
     async def read() -> Current:
         async with tenant_transaction(engine, caller) as connection:
-            run = _test_run(await _find(connection, caller, key))
+            run = _test_run(await find_run(connection, caller, key))
         return Current(body=run, seq=run.seq, is_terminal=run.status in FINAL_RUN_STATUSES)
 
     return await answer_current(request, caller, str(key), read)
@@ -141,9 +141,9 @@ async def cancel_test_run(request: Request, caller: Caller) -> Response:
     services = services_of(request)
     key = path_uuid(request, "test_run_id", WHAT)
     async with tenant_transaction(services.engine, caller) as connection:
-        await _find(connection, caller, key)
+        await find_run(connection, caller, key)
         await connection.execute(_CANCEL, {"id": key})
-        run = _test_run(await _find(connection, caller, key))
+        run = _test_run(await find_run(connection, caller, key))
     services.hints.news(CONTROL_CHANNEL, EVENT_CHANNEL)
     return answer(run, 200 if run.status in FINAL_RUN_STATUSES else 202)
 
@@ -163,12 +163,17 @@ async def list_test_results(request: Request, caller: Caller) -> Response:
     if after is not None:
         statement = statement.where(_result.position > after)
     async with tenant_transaction(services.engine, caller) as connection:
-        await _find(connection, caller, key)
+        await find_run(connection, caller, key)
         rows = (await connection.execute(statement.order_by(_result.position).limit(limit + 1))).mappings().all()
     return answer(page_of(rows, limit, lambda row: TestResult(**row), lambda row: row["position"]))
 
 
-async def _find(connection: AsyncConnection, caller: Caller, key: UUID) -> Row[Any]:
+async def find_run(connection: AsyncConnection, caller: Caller, key: UUID) -> Row[Any]:
+    """Read a run.
+
+    Raises:
+        NotFound: there is none, or it is another organization's.
+    """
     statement = select(*_RUN_COLUMNS).where(_run.organization_id == caller.organization_id, _run.id == key)
     row = (await connection.execute(statement)).one_or_none()
     if row is None:
@@ -183,7 +188,7 @@ def _test_run(row: Any) -> TestRun:
         **{name: getattr(row, name) for name in (*_SAME, *_TIMES)},
         total=row.planned,
         pass_rate=round(row.passed / judged, 6) if judged else None,
-        duration_seconds=_duration(row.started_at, row.finished_at),
+        duration_seconds=duration_seconds(row.started_at, row.finished_at),
         links={
             "self": path,
             "events": f"{path}/events",
@@ -195,7 +200,8 @@ def _test_run(row: Any) -> TestRun:
     )
 
 
-def _duration(started_at: datetime | None, finished_at: datetime | None) -> float | None:
+def duration_seconds(started_at: datetime | None, finished_at: datetime | None) -> float | None:
+    """From start to end, or until now while it runs; None before it starts."""
     if started_at is None:
         return None
     # The clocks of the two machines may differ a little.

@@ -13,7 +13,7 @@ from openapi_spec_validator import validate
 from pydantic import BaseModel
 from starlette.routing import Route, WebSocketRoute
 
-from gateway.api import admin
+from gateway.api import admin, run_statistics
 from gateway.api.endpoints import Endpoint
 from gateway.api.invocations import Invocation, InvocationCreation
 from gateway.api.service import About, Health
@@ -70,6 +70,12 @@ MODELS: dict[str, type[BaseModel]] = {
     "TestConfiguration": TestConfiguration,
     "TestRun": TestRun,
     "TestResult": TestResult,
+    "RunStatistics": run_statistics.RunStatistics,
+    "Judged": run_statistics.Judged,
+    "Latency": run_statistics.Latency,
+    "MetricStatistics": run_statistics.MetricStatistics,
+    "HttpStatusCount": run_statistics.HttpStatusCount,
+    "ErrorCodeCount": run_statistics.ErrorCodeCount,
     "Worker": admin.Worker,
     "ActiveTask": admin.ActiveTask,
     "OrganizationDepth": admin.OrganizationDepth,
