@@ -25,6 +25,7 @@ from gateway.api import (
     events,
     invocations,
     organization_events,
+    run_comparison,
     run_statistics,
     service,
     stream_tickets,
@@ -102,6 +103,9 @@ def routes() -> list[BaseRoute]:
         resource("/v1/test-runs/{test_run_id}/cancel", post=executes(test_runs.cancel_test_run)),
         resource("/v1/test-runs/{test_run_id}/results", get=reads(test_runs.list_test_results)),
         resource("/v1/test-runs/{test_run_id}/statistics", get=reads(run_statistics.get_run_statistics)),
+        resource(
+            "/v1/test-runs/{test_run_id}/compare/{other_test_run_id}", get=reads(run_comparison.compare_test_runs)
+        ),
         resource("/v1/test-runs/{test_run_id}/events", get=reads_stream(events.stream_test_run_events)),
         resource("/v1/run-groups/{run_group_id}/events", get=reads_stream(events.stream_run_group_events)),
         resource("/v1/stream-tickets", post=reads(stream_tickets.create_stream_ticket)),

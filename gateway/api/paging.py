@@ -65,6 +65,11 @@ def read_parameters(parameters: QueryParams, model: type[_Query]) -> _Query:
         raise invalid_parameters(error) from None
 
 
+def split_words(value: Any) -> Any:
+    """A parameter's words, which commas separate: a validator for fields that take several."""
+    return value.split(",") if isinstance(value, str) else value
+
+
 def page_limit(query: LimitQuery, settings: GatewaySettings) -> int:
     """How many items the page may have.
 

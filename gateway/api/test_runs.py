@@ -14,7 +14,17 @@ from starlette.responses import Response
 
 from gateway.api.answers import WEBSOCKET, Links, Out, Time, answer
 from gateway.api.current import Current, answer_current
-from gateway.api.paging import PageQuery, Position, not_found, page_limit, page_of, path_uuid, read_cursor, read_query
+from gateway.api.paging import (
+    PageQuery,
+    Position,
+    not_found,
+    page_limit,
+    page_of,
+    path_uuid,
+    read_cursor,
+    read_query,
+    split_words,
+)
 from gateway.api.routing import Answer
 from gateway.services import services_of
 from workerapp.contract.caller import Caller
@@ -80,14 +90,10 @@ class RunQuery(PageQuery):
     test_configuration_id: UUID | None = None
 
 
-def _split(value: Any) -> Any:
-    return value.split(",") if isinstance(value, str) else value
-
-
 class ResultQuery(PageQuery):
     """Which results."""
 
-    status: Annotated[list[ResultStatus], BeforeValidator(_split), Field(min_length=1)] | None = None
+    status: Annotated[list[ResultStatus], BeforeValidator(split_words), Field(min_length=1)] | None = None
 
 
 _run = tables.test_run.c

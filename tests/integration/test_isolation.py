@@ -64,6 +64,7 @@ class Owned:
             "test_id": self.test_id,
             "test_configuration_id": self.definitions.configuration_id,
             "test_run_id": self.run_id,
+            "other_test_run_id": self.run_id,
             "task_id": self.task_id,
         }
 

@@ -13,7 +13,7 @@ from openapi_spec_validator import validate
 from pydantic import BaseModel
 from starlette.routing import Route, WebSocketRoute
 
-from gateway.api import admin, run_statistics
+from gateway.api import admin, run_comparison, run_statistics
 from gateway.api.endpoints import Endpoint
 from gateway.api.invocations import Invocation, InvocationCreation
 from gateway.api.service import About, Health
@@ -76,6 +76,10 @@ MODELS: dict[str, type[BaseModel]] = {
     "MetricStatistics": run_statistics.MetricStatistics,
     "HttpStatusCount": run_statistics.HttpStatusCount,
     "ErrorCodeCount": run_statistics.ErrorCodeCount,
+    "Comparison": run_comparison.Comparison,
+    "ComparedRun": run_comparison.ComparedRun,
+    "ComparedTest": run_comparison.ComparedTest,
+    "ComparedResult": run_comparison.ComparedResult,
     "Worker": admin.Worker,
     "ActiveTask": admin.ActiveTask,
     "OrganizationDepth": admin.OrganizationDepth,
