@@ -26,6 +26,7 @@ from gateway.api import (
     invocations,
     organization_events,
     run_comparison,
+    run_export,
     run_statistics,
     service,
     stream_tickets,
@@ -106,6 +107,7 @@ def routes() -> list[BaseRoute]:
         resource(
             "/v1/test-runs/{test_run_id}/compare/{other_test_run_id}", get=reads(run_comparison.compare_test_runs)
         ),
+        resource("/v1/test-runs/{test_run_id}/export", get=reads(run_export.export_test_run)),
         resource("/v1/test-runs/{test_run_id}/events", get=reads_stream(events.stream_test_run_events)),
         resource("/v1/run-groups/{run_group_id}/events", get=reads_stream(events.stream_run_group_events)),
         resource("/v1/stream-tickets", post=reads(stream_tickets.create_stream_ticket)),

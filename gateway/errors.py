@@ -148,6 +148,12 @@ class Archived(ApiError):
     status, code, title = 409, "archived", "Archived"
 
 
+class RunNotEnded(ApiError):
+    """What the request uses is a run that goes on."""
+
+    status, code, title = 409, "run_not_ended", "The run has not ended"
+
+
 class IdempotencyKeyInUse(ApiError):
     """Another request with the same key is still at work."""
 

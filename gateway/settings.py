@@ -43,8 +43,10 @@ class GatewaySettings(SharedSettings):
     max_page_size: int = Field(default=500, ge=1)
     #: How many metrics, HTTP statuses and error codes a run's statistics list, the most frequent first.
     max_statistics_groups: int = Field(default=200, ge=1)
-    #: How many characters of inputs, outputs and reasons a comparison of runs shows.
+    #: How many characters of inputs, outputs and reasons a comparison of runs and a JUnit report show.
     excerpt_length: int = Field(default=500, ge=1)
+    #: How many results an export reads at once.
+    export_page_size: int = Field(default=100, ge=1)
     #: How many events one request looks at for those that pass its filters.
     max_events_scanned: int = Field(default=2_000, ge=1)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BeforeValidator, Field
-from sqlalchemy import Row, select, text
+from sqlalchemy import Row, Select, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,6 +26,7 @@ from gateway.api.paging import (
     split_words,
 )
 from gateway.api.routing import Answer
+from gateway.errors import RunNotEnded
 from gateway.services import services_of
 from workerapp.contract.caller import Caller
 from workerapp.contract.events import CONTROL_CHANNEL, EVENT_CHANNEL
@@ -127,7 +128,7 @@ async def list_test_runs(request: Request, caller: Caller) -> Response:
         statement = statement.where(_run.id < before)
     async with tenant_transaction(services.engine, caller) as connection:
         rows = (await connection.execute(statement.order_by(_run.id.desc()).limit(limit + 1))).all()
-    return answer(page_of(rows, limit, _test_run, lambda row: row.id))
+    return answer(page_of(rows, limit, answered_run, lambda row: row.id))
 
 
 async def get_test_run(request: Request, caller: Caller) -> Answer:
@@ -136,7 +137,7 @@ async def get_test_run(request: Request, caller: Caller) -> Answer:
 
     async def read() -> Current:
         async with tenant_transaction(engine, caller) as connection:
-            run = _test_run(await find_run(connection, caller, key))
+            run = answered_run(await find_run(connection, caller, key))
         return Current(body=run, seq=run.seq, is_terminal=run.status in FINAL_RUN_STATUSES)
 
     return await answer_current(request, caller, str(key), read)
@@ -149,7 +150,7 @@ async def cancel_test_run(request: Request, caller: Caller) -> Response:
     async with tenant_transaction(services.engine, caller) as connection:
         await find_run(connection, caller, key)
         await connection.execute(_CANCEL, {"id": key})
-        run = _test_run(await find_run(connection, caller, key))
+        run = answered_run(await find_run(connection, caller, key))
     services.hints.news(CONTROL_CHANNEL, EVENT_CHANNEL)
     return answer(run, 200 if run.status in FINAL_RUN_STATUSES else 202)
 
@@ -159,19 +160,24 @@ async def list_test_results(request: Request, caller: Caller) -> Response:
     key = path_uuid(request, "test_run_id", WHAT)
     query = read_query(request, ResultQuery)
     limit, after = page_limit(query, services.settings), read_cursor(query, Position)
+    statement = results_of(caller, key, after)
+    if query.status is not None:
+        statement = statement.where(_result.status.in_(query.status))
+    async with tenant_transaction(services.engine, caller) as connection:
+        await find_run(connection, caller, key)
+        rows = (await connection.execute(statement.limit(limit + 1))).mappings().all()
+    return answer(page_of(rows, limit, lambda row: TestResult(**row), lambda row: row["position"]))
+
+
+def results_of(caller: Caller, key: UUID, after: int | None) -> Select[Any]:
+    """A run's results in the order of its tests, those behind a position if there is one; rows are `TestResult`s."""
     statement = (
         select(*_RESULT_COLUMNS)
         .join(tables.test, tables.test.c.id == _result.test_id)
         .where(_result.organization_id == caller.organization_id, _result.test_run_id == key)
+        .order_by(_result.position)
     )
-    if query.status is not None:
-        statement = statement.where(_result.status.in_(query.status))
-    if after is not None:
-        statement = statement.where(_result.position > after)
-    async with tenant_transaction(services.engine, caller) as connection:
-        await find_run(connection, caller, key)
-        rows = (await connection.execute(statement.order_by(_result.position).limit(limit + 1))).mappings().all()
-    return answer(page_of(rows, limit, lambda row: TestResult(**row), lambda row: row["position"]))
+    return statement if after is None else statement.where(_result.position > after)
 
 
 async def find_run(connection: AsyncConnection, caller: Caller, key: UUID) -> Row[Any]:
@@ -187,7 +193,21 @@ async def find_run(connection: AsyncConnection, caller: Caller, key: UUID) -> Ro
     return row
 
 
-def _test_run(row: Any) -> TestRun:
+async def find_ended_run(connection: AsyncConnection, caller: Caller, key: UUID) -> Row[Any]:
+    """Read a run that is to be used as a whole.
+
+    Raises:
+        NotFound: there is none, or it is another organization's.
+        RunNotEnded: it still goes on.
+    """
+    row = await find_run(connection, caller, key)
+    if row.finished_at is None:
+        raise RunNotEnded(f"The test run {key} is still {row.status}; ask again when it has ended.")
+    return row
+
+
+def answered_run(row: Any) -> TestRun:
+    """A run as it is answered, from the row of `find_run`."""
     path = f"/v1/test-runs/{row.id}"
     judged = row.passed + row.failed + row.errored
     return TestRun(
