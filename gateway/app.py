@@ -27,6 +27,7 @@ from gateway.api import (
     organization_events,
     run_comparison,
     run_export,
+    run_repetition,
     run_statistics,
     service,
     stream_tickets,
@@ -108,6 +109,9 @@ def routes() -> list[BaseRoute]:
             "/v1/test-runs/{test_run_id}/compare/{other_test_run_id}", get=reads(run_comparison.compare_test_runs)
         ),
         resource("/v1/test-runs/{test_run_id}/export", get=reads(run_export.export_test_run)),
+        resource("/v1/test-runs/{test_run_id}/retry", post=executes(run_repetition.retry_test_run)),
+        resource("/v1/test-runs/{test_run_id}/rerun", post=executes(run_repetition.rerun_test_run)),
+        resource("/v1/test-runs/{test_run_id}/rescore", post=executes(run_repetition.rescore_test_run)),
         resource("/v1/test-runs/{test_run_id}/events", get=reads_stream(events.stream_test_run_events)),
         resource("/v1/run-groups/{run_group_id}/events", get=reads_stream(events.stream_run_group_events)),
         resource("/v1/stream-tickets", post=reads(stream_tickets.create_stream_ticket)),

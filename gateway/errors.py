@@ -154,6 +154,12 @@ class RunNotEnded(ApiError):
     status, code, title = 409, "run_not_ended", "The run has not ended"
 
 
+class NothingToRun(ApiError):
+    """A run was asked for that would have no tests."""
+
+    status, code, title = 409, "nothing_to_run", "There is nothing to run"
+
+
 class IdempotencyKeyInUse(ApiError):
     """Another request with the same key is still at work."""
 

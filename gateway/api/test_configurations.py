@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any, Literal
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from sqlalchemy import func, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api import endpoints, test_sets
-from gateway.api.answers import WEBSOCKET, In, Links, Out, Time
+from gateway.api.answers import In, Links, Out, Time
 from gateway.api.body import read_body
 from gateway.api.definitions import Definition
 from gateway.api.idempotency import Made, make_once
 from gateway.api.paging import path_uuid
-from gateway.auth.stream_tokens import Issuer
-from gateway.launcher import LaunchOptions
-from gateway.services import Services, services_of
-from gateway.stream.subject import Subject, SubjectKind
+from gateway.api.run_submission import submit_run
+from gateway.services import services_of
 from workerapp.contract.caller import Caller
 from workerapp.contract.specs import ConfigurationSpec, Name
-from workerapp.contract.states import RunStatus
-from workerapp.contract.tasks import EXECUTE_TEST_CONFIGURATION
 from workerapp.db import tables
 
 
@@ -60,16 +54,6 @@ class TestConfiguration(Out):
 
 class Execution(In):
     """What can be said about a run to be started: nothing yet."""
-
-
-class RunSubmitted(Out):
-    """A run that is queued, and the task that carries it."""
-
-    task_id: str
-    test_run_id: UUID
-    status: RunStatus
-    links: Links
-    stream_token: str
 
 
 def _configuration(row: Any) -> TestConfiguration:
@@ -119,38 +103,8 @@ async def execute_test_configuration(request: Request, caller: Caller) -> Respon
         configuration = await DEFINITION.find_usable(connection, caller, key)
         await endpoints.DEFINITION.find_usable(connection, caller, configuration.endpoint_id)
         await test_sets.DEFINITION.find_usable(connection, caller, configuration.test_set_id)
-        return await _start(connection, services, issuer, key)
+        return await submit_run(connection, services, issuer, key)
 
     response = await make_once(request, caller, asked, work)
     services.hints.submitted()
     return response
-
-
-async def _start(connection: AsyncConnection, services: Services, issuer: Issuer, configuration_id: UUID) -> Made:
-    task_id, caller = str(uuid4()), issuer.caller
-    run = {
-        "organization_id": caller.organization_id,
-        "test_configuration_id": configuration_id,
-        "task_id": task_id,
-        "created_by": caller.user_id,
-        "deadline_at": func.now() + timedelta(seconds=services.settings.run_deadline_seconds),
-    }
-    made = await connection.execute(insert(tables.test_run).values(**run).returning(tables.test_run.c.id))
-    run_id: UUID = made.scalar_one()
-    await services.launcher.task_launcher(
-        connection,
-        EXECUTE_TEST_CONFIGURATION,
-        str(configuration_id),
-        str(run_id),
-        current_user=caller,
-        options=LaunchOptions(task_id=task_id, test_run_id=run_id),
-    )
-    path, subject = f"/v1/test-runs/{run_id}", Subject(SubjectKind.TEST_RUN, str(run_id))
-    body = RunSubmitted(
-        task_id=task_id,
-        test_run_id=run_id,
-        status=RunStatus.QUEUED,
-        links={"self": path, "events": f"{path}/events", "websocket": WEBSOCKET, "cancel": f"{path}/cancel"},
-        stream_token=issuer.for_subject(subject),
-    )
-    return Made(status=202, location=path, body=body, subject=subject)

@@ -47,6 +47,8 @@ class TestRun(Out):
     test_configuration_id: UUID
     test_set_version: int | None
     task_id: str
+    rerun_of: UUID | None
+    rescore_of: UUID | None
     total: int | None
     pending: int
     passed: int
@@ -100,7 +102,8 @@ class ResultQuery(PageQuery):
 _run = tables.test_run.c
 _result = tables.test_result.c
 _COUNTS = ("pending", "passed", "failed", "errored", "cancelled", "unscored")
-_SAME = ("id", "status", "test_configuration_id", "test_set_version", "task_id", *_COUNTS, "reason", "seq")
+_ORIGIN = ("test_configuration_id", "test_set_version", "task_id", "rerun_of", "rescore_of")
+_SAME = ("id", "status", *_ORIGIN, *_COUNTS, "reason", "seq")
 _TIMES = ("created_at", "started_at", "finished_at", "cancel_requested_at")
 _VERSION = _run.snapshot["test_set_version"].as_integer().label("test_set_version")
 _RUN_COLUMNS = (

@@ -41,6 +41,21 @@ def test_every_question_is_asked_once(client: Client, worker: Worker, shared: Pa
     assert stats["max_in_flight"] <= 50
 
 
+def test_a_rerun_and_a_rescore_find_the_same_and_only_the_rerun_asks(client: Client, worker: Worker, shared: Path):
+    with RecordedEndpoint(shared) as endpoint:
+        first = client.execute(configure(client, shared, endpoint.url))
+        client.settled(first)
+        again = client.settled(client.post(f"/v1/test-runs/{first}/rerun", {})["test_run_id"])
+        asked = httpx.get(endpoint.stats_url).json()["answered"]
+        judged_again = client.settled(client.post(f"/v1/test-runs/{first}/rescore", {})["test_run_id"])
+        assert httpx.get(endpoint.stats_url).json()["answered"] == asked == 2 * TOTAL
+    for run in (again, judged_again):
+        assert counts(run) == expected("completed", passed=286)
+        assert client.get(f"/v1/test-runs/{run['id']}/compare/{first}")["counts"]["unchanged"] == TOTAL
+    judged = client.get(f"/v1/test-runs/{judged_again['id']}/statistics")["judged"]
+    assert (judged["tests"], judged["passed"], judged["lower"] < 286 / TOTAL < judged["upper"]) == (TOTAL, 286, True)
+
+
 def test_a_tenth_without_an_answer_makes_the_run_partial(client: Client, worker: Worker, shared: Path):
     with RecordedEndpoint(shared, "--error-every", "10") as endpoint:
         run = client.settled(client.execute(configure(client, shared, endpoint.url)))

@@ -14,6 +14,7 @@ import psycopg
 from aiohttp import web
 
 from tests.records import add_configuration, add_run
+from workerapp.contract.repetition import Repetition
 from workerapp.db.engine import WorkerDatabase
 from workerapp.execution.lanes import LaneSlice, SliceReport, run_slice
 from workerapp.execution.plan import LanePlan, plan_run
@@ -92,6 +93,15 @@ class Runs:
         run = add_run(self.admin, self.organization_id, configuration)
         with self.database.session(self.organization_id) as db:
             lanes = plan_run(db, run, lane_concurrency=lane_concurrency)
+        assert lanes is not None
+        return lanes
+
+    def repeat(self, run: UUID, repetition: Repetition) -> list[LanePlan]:
+        """A run of the same configuration that repeats another one."""
+        (configuration,) = self.row("SELECT test_configuration_id FROM test_run WHERE id = %s", run)
+        again = add_run(self.admin, self.organization_id, configuration)
+        with self.database.session(self.organization_id) as db:
+            lanes = plan_run(db, again, lane_concurrency=50, repetition=repetition)
         assert lanes is not None
         return lanes
 

@@ -44,6 +44,11 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
 }
 #: What crosses organizations, by a scope that no key has unasked.
 ADMIN = {"/v1/admin/workers", "/v1/admin/queues", "/v1/admin/tasks", "/v1/admin/sweeper"}
+#: What is done to what the path names before.
+ACTIONS = (
+    *("/execute", "/events", "/cancel", "/invoke", "/reorder", "/import", "/export"),
+    *("/retry", "/rerun", "/rescore"),
+)
 OPEN = {"/", "/healthz", "/readyz", "/metrics", "/openapi.yaml"}
 
 
@@ -125,7 +130,18 @@ async def test_another_tenants_id_is_answered_like_one_that_does_not_exist(
         unknown = await stranger.request(method, path.format(**{name: str(uuid4()) for name in ids}), json=body)
     assert (foreign.status_code, unknown.status_code) == (404, 404)
     assert bodiless(foreign) == bodiless(unknown)
-    for action in ("/execute", "/events", "/cancel", "/invoke", "/reorder", "/import", "/export"):
+    for action in (
+        "/execute",
+        "/events",
+        "/cancel",
+        "/invoke",
+        "/reorder",
+        "/import",
+        "/export",
+        "/retry",
+        "/rerun",
+        "/rescore",
+    ):
         path = path.removesuffix(action)
     if ("GET", path) not in operations():
         return  # there is nothing to see but its stream

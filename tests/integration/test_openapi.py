@@ -13,13 +13,14 @@ from openapi_spec_validator import validate
 from pydantic import BaseModel
 from starlette.routing import Route, WebSocketRoute
 
-from gateway.api import admin, run_comparison, run_statistics
+from gateway.api import admin, run_comparison, run_repetition, run_statistics
 from gateway.api.endpoints import Endpoint
 from gateway.api.invocations import Invocation, InvocationCreation
+from gateway.api.run_submission import RunSubmitted
 from gateway.api.service import About, Health
 from gateway.api.stream_tickets import StreamTicket, StreamTicketCreation
 from gateway.api.tasks import Task, TaskSubmission, TaskSubmitted, TaskSummary
-from gateway.api.test_configurations import Execution, RunSubmitted, TestConfiguration, TestConfigurationCreation
+from gateway.api.test_configurations import Execution, TestConfiguration, TestConfigurationCreation
 from gateway.api.test_imports import Imported
 from gateway.api.test_runs import TestResult, TestRun
 from gateway.api.test_sets import Reordering, TestSet, TestSetChange, TestSetCreation
@@ -80,6 +81,9 @@ MODELS: dict[str, type[BaseModel]] = {
     "ComparedRun": run_comparison.ComparedRun,
     "ComparedTest": run_comparison.ComparedTest,
     "ComparedResult": run_comparison.ComparedResult,
+    "Retry": run_repetition.Retry,
+    "Rerun": run_repetition.Rerun,
+    "Rescore": run_repetition.Rescore,
     "Worker": admin.Worker,
     "ActiveTask": admin.ActiveTask,
     "OrganizationDepth": admin.OrganizationDepth,

@@ -11,8 +11,12 @@ from pydantic import ValidationError
 from sqlalchemy import RowMapping
 from sqlalchemy.orm import Session
 
+from workerapp.contract.repetition import AnswersAgain, Repetition, TestsAgain
 from workerapp.contract.specs import ConfigurationSpec, EndpointSpec
 from workerapp.db.statements import clause
+
+#: Where the snapshot of a run has the run whose answers it judges again; its endpoint is not asked.
+RESCORE_OF = "rescore_of"
 
 
 class PlanFailed(Exception):
@@ -28,8 +32,12 @@ class LanePlan:
     task_id: str
 
 
-def plan_run(db: Session, test_run_id: UUID, *, lane_concurrency: int) -> list[LanePlan] | None:
+def plan_run(
+    db: Session, test_run_id: UUID, *, lane_concurrency: int, repetition: Repetition | None = None
+) -> list[LanePlan] | None:
     """Plan the run in the open transaction; None if it is planned or has ended already.
+
+    It has the tests of the configuration's set, or those that it repeats of another run, as they were then.
 
     Raises:
         PlanFailed: the run is gone, has no tests, or its stored definition is not valid any more.
@@ -40,18 +48,41 @@ def plan_run(db: Session, test_run_id: UUID, *, lane_concurrency: int) -> list[L
     if run["planned"] is not None or run["finished_at"] is not None:
         return None
     concurrency = _read_concurrency(run)
-    tests = {"run": test_run_id, "test_set": run["test_set_id"]}
-    planned, version = db.execute(clause("runs", "plan_results"), tests).one()
-    if planned == 0:
-        raise PlanFailed("The test set has no tests.")
-    snapshot = {
+    planned, version = _plan_results(db, run, repetition)
+    snapshot = _snapshot(db, run, repetition) | {"test_set_version": version}
+    db.execute(clause("runs", "begin"), {"run": test_run_id, "planned": planned, "snapshot": Jsonb(snapshot)})
+    return add_lanes(db, run, _split(concurrency, planned, lane_concurrency))
+
+
+def _plan_results(db: Session, run: RowMapping, repetition: Repetition | None) -> tuple[int, int | None]:
+    """One pending result for each test: how many there are, and the version of the set that they are of."""
+    if repetition is None:
+        statement, tests = "plan_results", {"test_set": run["test_set_id"]}
+    elif isinstance(repetition, TestsAgain):
+        statement, tests = "plan_tests_again", {"source": repetition.source_id, "statuses": repetition.statuses}
+    else:
+        statement, tests = "plan_answers_again", {"source": repetition.source_id}
+    planned = db.execute(clause("runs", statement), {"run": run["id"]} | tests).one_or_none()
+    if planned is None or planned.tests == 0:
+        what = "The test set has no tests." if repetition is None else "The source has no such results any more."
+        raise PlanFailed(what)
+    return planned.tests, planned.version
+
+
+def _snapshot(db: Session, run: RowMapping, repetition: Repetition | None) -> dict[str, Any]:
+    """What the run's lanes work by. Answers that are judged again are those of the endpoint as it was."""
+    if isinstance(repetition, AnswersAgain):
+        source: dict[str, Any] = db.execute(clause("runs", "snapshot"), {"run": repetition.source_id}).scalar_one()
+        configuration = run["configuration"]
+        if repetition.metrics is not None:
+            metrics = [metric.model_dump(mode="json") for metric in repetition.metrics]
+            configuration = configuration | {"metrics": metrics}
+        return source | {"configuration": configuration, RESCORE_OF: str(repetition.source_id)}
+    return {
         "endpoint_id": str(run["endpoint_id"]),
         "endpoint": run["endpoint"],
         "configuration": run["configuration"],
-        "test_set_version": version,
     }
-    db.execute(clause("runs", "begin"), {"run": test_run_id, "planned": planned, "snapshot": Jsonb(snapshot)})
-    return add_lanes(db, run, _split(concurrency, planned, lane_concurrency))
 
 
 def add_lanes(db: Session, run: RowMapping, limits: list[int]) -> list[LanePlan]:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -25,6 +25,7 @@ from workerapp.execution.exchange import Answer, Question
 from workerapp.execution.metrics.evaluate import evaluate
 from workerapp.execution.metrics.finding import Answered, JudgingLimits
 from workerapp.execution.metrics.verdict import Verdict
+from workerapp.execution.plan import RESCORE_OF
 from workerapp.execution.target import Target, TargetLimits
 from workerapp.settings import WorkerSettings
 
@@ -52,13 +53,18 @@ class LeasedTest:
     expected: Any
     assertions: Sequence[Any]
     metadata: Mapping[str, Any]
+    #: What the endpoint answered in another run, if that is to be judged again.
+    output: Mapping[str, Any] | None = None
+    latency_ms: float | None = None
+    http_status: int | None = None
+    error: Mapping[str, Any] | None = None
 
 
 class Trials:
-    """Executes tests of one run against its endpoint."""
+    """Executes tests of one run against its endpoint; without one the answers are those that the tests have."""
 
     def __init__(
-        self, target: Target, configuration: ConfigurationSpec, test_run_id: UUID, limits: JudgingLimits
+        self, target: Target | None, configuration: ConfigurationSpec, test_run_id: UUID, limits: JudgingLimits
     ) -> None:
         self._target = target
         self._configuration = configuration
@@ -73,9 +79,10 @@ class Trials:
 
     async def execute(self, test: LeasedTest) -> dict[str, Any]:
         """Ask and judge; the result is a row for `record_results`, whatever went wrong."""
-        question = Question(test_id=test.id, test_run_id=self._test_run_id, input=test.input, metadata=test.metadata)
         try:
-            answer = await self._target.ask(question)
+            if self._target is None and test.error is not None:
+                return _unanswered_before(test)
+            answer = await self._ask(test)
             own = _METRICS.validate_python(test.assertions) if test.assertions else []
             metrics = [*own, *self._configuration.metrics]
             if answer.error is not None and not _is_asked_for(answer, metrics):
@@ -86,6 +93,14 @@ class Trials:
             fields = {"test_id": str(test.id), "test_run_id": str(self._test_run_id)}
             logger.exception("test_not_executed", extra=fields)
             return _row(test, ResultStatus.ERROR, error=NOT_EXECUTED)
+
+    async def _ask(self, test: LeasedTest) -> Answer:
+        if self._target is None:
+            # Nothing here waits, and the lane has other things to do too.
+            await asyncio.sleep(0)
+            return _answered_before(test)
+        question = Question(test_id=test.id, test_run_id=self._test_run_id, input=test.input, metadata=test.metadata)
+        return await self._target.ask(question)
 
     async def _judge(self, metrics: Sequence[Metric], test: LeasedTest, answer: Answer) -> Verdict:
         answered = Answered(
@@ -122,6 +137,11 @@ async def open_trials(
     `start` has the run's snapshot, the secrets that are not in it, and the lane's share of the endpoint's rate.
     """
     snapshot, sealed_headers = start["snapshot"], start["sealed_headers"]
+    configuration = ConfigurationSpec.model_validate(snapshot["configuration"])
+    if RESCORE_OF in snapshot:
+        with closing(Trials(None, configuration, test_run_id, judging_limits(settings))) as trials:
+            yield trials
+        return
     try:
         opened = None if sealed_headers is None else settings.sealer.open(sealed_headers)
     except SealingUnavailable as error:
@@ -129,7 +149,6 @@ async def open_trials(
         yield Unopened(HEADERS_SEALED)
         return
     endpoint = reveal_secrets(snapshot["endpoint"], opened)
-    configuration = ConfigurationSpec.model_validate(snapshot["configuration"])
     target = Target(
         endpoint,
         settings.outbound,
@@ -139,11 +158,8 @@ async def open_trials(
         tokens=tokens,
     )
     async with target:
-        trials = Trials(target, configuration, test_run_id, judging_limits(settings))
-        try:
+        with closing(Trials(target, configuration, test_run_id, judging_limits(settings))) as trials:
             yield trials
-        finally:
-            trials.close()
 
 
 def _is_asked_for(answer: Answer, metrics: Sequence[Metric]) -> bool:
@@ -186,6 +202,18 @@ def target_limits(settings: WorkerSettings) -> TargetLimits:
 def output_of(answer: Answer) -> dict[str, Any] | None:
     """What is stored of an answer: the output, and beside it what else the mapping found."""
     return None if answer.error is not None else {"output": answer.output, **answer.extra}
+
+
+def _answered_before(test: LeasedTest) -> Answer:
+    """No request is made, so none is counted; how long the answer took is still true."""
+    extra = dict(test.output or {})
+    output = extra.pop("output", None)
+    return Answer(output=output, extra=extra, http_status=test.http_status, latency_ms=test.latency_ms)
+
+
+def _unanswered_before(test: LeasedTest) -> dict[str, Any]:
+    asked = {"latency_ms": test.latency_ms, "http_status": test.http_status}
+    return _row(test, ResultStatus.ERROR, error=dict(test.error or {})) | asked
 
 
 def _unanswered(test: LeasedTest, answer: Answer) -> dict[str, Any]:

@@ -46,9 +46,11 @@ WITH chosen AS (
 ), leased AS (
     UPDATE test_result r SET leased_by = %(holder)s, lease_until = now() + make_interval(secs => %(lease)s)
     FROM chosen WHERE r.test_run_id = chosen.test_run_id AND r.test_id = chosen.test_id
-    RETURNING r.test_id, r.position
+    RETURNING r.test_id, r.position, r.output, r.latency_ms, r.http_status, r.error
 )
-SELECT t.id, t.input, t.expected, t.assertions, t.metadata FROM leased JOIN test t ON t.id = leased.test_id
+SELECT t.id, t.input, t.expected, t.assertions, t.metadata,
+       leased.output, leased.latency_ms, leased.http_status, leased.error
+FROM leased JOIN test t ON t.id = leased.test_id
 ORDER BY leased.position
 
 -- name: record

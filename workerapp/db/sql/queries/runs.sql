@@ -18,6 +18,36 @@ WITH planned AS (
 )
 SELECT (SELECT count(*) FROM planned) AS tests, version FROM test_set WHERE id = :test_set
 
+-- name: plan_tests_again
+-- One pending result for each test of another run that ended so, or for each: the tests as they were, for a test is never
+-- changed, whatever has become of the set.
+WITH planned AS (
+    INSERT INTO test_result (test_run_id, test_id, organization_id, position)
+    SELECT :run, s.test_id, s.organization_id, row_number() OVER (ORDER BY s.position) - 1
+    FROM test_result s
+    WHERE s.test_run_id = :source AND (CAST(:statuses AS text[]) IS NULL OR s.status = ANY (CAST(:statuses AS text[])))
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM planned) AS tests, CAST(snapshot->>'test_set_version' AS integer) AS version
+FROM test_run WHERE id = :source
+
+-- name: plan_answers_again
+-- One pending result for each answer of another run. It is copied, so that the source may be pruned meanwhile; an error
+-- is where there is no answer.
+WITH planned AS (
+    INSERT INTO test_result (test_run_id, test_id, organization_id, position, output, latency_ms, http_status, error)
+    SELECT :run, s.test_id, s.organization_id, row_number() OVER (ORDER BY s.position) - 1,
+           s.output, s.latency_ms, s.http_status, CASE WHEN s.output IS NULL THEN s.error END
+    FROM test_result s WHERE s.test_run_id = :source AND s.status NOT IN ('pending', 'cancelled')
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM planned) AS tests, CAST(snapshot->>'test_set_version' AS integer) AS version
+FROM test_run WHERE id = :source
+
+-- name: snapshot
+-- What a run was planned with.
+SELECT snapshot FROM test_run WHERE id = :run
+
 -- name: begin
 -- The run is planned and begins.
 UPDATE test_run SET planned = :planned, pending = :planned, status = 'running', started_at = now(), snapshot = :snapshot

@@ -1,0 +1,107 @@
+"""`/v1/test-runs/{id}/retry`, `…/rerun` and `…/rescore`: new runs made of one that has ended, which stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.api import endpoints, test_configurations
+from gateway.api.answers import In
+from gateway.api.body import read_body
+from gateway.api.idempotency import Made, make_once
+from gateway.api.paging import path_uuid
+from gateway.api.run_submission import submit_run
+from gateway.api.test_runs import WHAT, find_ended_run
+from gateway.errors import NothingToRun
+from gateway.services import services_of
+from workerapp.contract.caller import Caller
+from workerapp.contract.metrics import Metric
+from workerapp.contract.repetition import AnswersAgain, TestsAgain
+from workerapp.contract.states import ResultStatus
+from workerapp.db.tables import test_result
+
+
+class Retry(In):
+    """Which tests are executed again."""
+
+    statuses: Annotated[list[Literal["fail", "error", "cancelled"]], Field(min_length=1)] = Field(
+        default=["fail", "error"]
+    )
+
+
+class Rerun(In):
+    """What can be said about a run of all tests: nothing yet."""
+
+
+class Rescore(In):
+    """What the answers are judged by; the configuration's metrics when nothing is given."""
+
+    metrics: Annotated[list[Metric], Field(max_length=100)] | None = None
+
+
+async def retry_test_run(request: Request, caller: Caller) -> Response:
+    asked = await read_body(request, Retry, default=b"{}")
+    statuses = [ResultStatus(status) for status in asked.statuses]
+    return await _repeat(request, caller, asked, lambda source_id: TestsAgain(source_id=source_id, statuses=statuses))
+
+
+async def rerun_test_run(request: Request, caller: Caller) -> Response:
+    asked = await read_body(request, Rerun, default=b"{}")
+    return await _repeat(request, caller, asked, lambda source_id: TestsAgain(source_id=source_id))
+
+
+async def rescore_test_run(request: Request, caller: Caller) -> Response:
+    asked = await read_body(request, Rescore, default=b"{}")
+    return await _repeat(
+        request, caller, asked, lambda source_id: AnswersAgain(source_id=source_id, metrics=asked.metrics)
+    )
+
+
+async def _repeat(
+    request: Request, caller: Caller, asked: In, repetition_of: Callable[[UUID], TestsAgain | AnswersAgain]
+) -> Response:
+    services = services_of(request)
+    repetition = repetition_of(path_uuid(request, "test_run_id", WHAT))
+    issuer = await services.stream_tokens.issuer(caller)
+
+    async def work(connection: AsyncConnection) -> Made:
+        source = await find_ended_run(connection, caller, repetition.source_id)
+        if isinstance(repetition, TestsAgain):
+            await _check_usable(connection, caller, source.test_configuration_id)
+        await _check_anything_to_do(connection, caller, repetition)
+        return await submit_run(connection, services, issuer, source.test_configuration_id, repetition)
+
+    response = await make_once(request, caller, asked, work)
+    services.hints.submitted()
+    return response
+
+
+async def _check_usable(connection: AsyncConnection, caller: Caller, configuration_id: UUID) -> None:
+    """The endpoint will be asked, so it must not be archived; the test set may be, for a run has tests of its own."""
+    configuration = await test_configurations.DEFINITION.find_usable(connection, caller, configuration_id)
+    await endpoints.DEFINITION.find_usable(connection, caller, configuration.endpoint_id)
+
+
+async def _check_anything_to_do(
+    connection: AsyncConnection, caller: Caller, repetition: TestsAgain | AnswersAgain
+) -> None:
+    column = test_result.c
+    of_source: Any = select(column.test_id).where(
+        column.organization_id == caller.organization_id, column.test_run_id == repetition.source_id
+    )
+    if isinstance(repetition, AnswersAgain):
+        of_source, what = of_source.where(column.status.not_in(["pending", "cancelled"])), "with an answer"
+    elif repetition.statuses is None:
+        what = "any more"
+    else:
+        of_source = of_source.where(column.status.in_(repetition.statuses))
+        what = f"that ended as {' or '.join(repetition.statuses)}"
+    if (await connection.execute(of_source.limit(1))).first() is None:
+        raise NothingToRun(f"The test run {repetition.source_id} has no tests {what}.")

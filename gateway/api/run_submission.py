@@ -1,0 +1,72 @@
+"""Submitting a run: its row, its task and the answer that tells where to watch it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.api.answers import WEBSOCKET, Links, Out
+from gateway.api.idempotency import Made
+from gateway.auth.stream_tokens import Issuer
+from gateway.launcher import LaunchOptions
+from gateway.services import Services
+from gateway.stream.subject import Subject, SubjectKind
+from workerapp.contract.repetition import AnswersAgain, TestsAgain
+from workerapp.contract.states import RunStatus
+from workerapp.contract.tasks import EXECUTE_TEST_CONFIGURATION
+from workerapp.db import tables
+
+
+class RunSubmitted(Out):
+    """A run that is queued, and the task that carries it."""
+
+    task_id: str
+    test_run_id: UUID
+    status: RunStatus
+    links: Links
+    stream_token: str
+
+
+async def submit_run(
+    connection: AsyncConnection,
+    services: Services,
+    issuer: Issuer,
+    configuration_id: UUID,
+    repetition: TestsAgain | AnswersAgain | None = None,
+) -> Made:
+    """Queue a run of the configuration for the issuer's caller, in the open transaction; 202 and a `RunSubmitted`."""
+    task_id, caller = str(uuid4()), issuer.caller
+    run = {
+        "organization_id": caller.organization_id,
+        "test_configuration_id": configuration_id,
+        "task_id": task_id,
+        "created_by": caller.user_id,
+        "deadline_at": func.now() + timedelta(seconds=services.settings.run_deadline_seconds),
+        "rerun_of": repetition.source_id if isinstance(repetition, TestsAgain) else None,
+        "rescore_of": repetition.source_id if isinstance(repetition, AnswersAgain) else None,
+    }
+    made = await connection.execute(insert(tables.test_run).values(**run).returning(tables.test_run.c.id))
+    run_id: UUID = made.scalar_one()
+    further: dict[str, Any] = {} if repetition is None else {"repetition": repetition.model_dump(mode="json")}
+    await services.launcher.task_launcher(
+        connection,
+        EXECUTE_TEST_CONFIGURATION,
+        str(configuration_id),
+        str(run_id),
+        current_user=caller,
+        options=LaunchOptions(task_id=task_id, test_run_id=run_id),
+        **further,
+    )
+    path, subject = f"/v1/test-runs/{run_id}", Subject(SubjectKind.TEST_RUN, str(run_id))
+    body = RunSubmitted(
+        task_id=task_id,
+        test_run_id=run_id,
+        status=RunStatus.QUEUED,
+        links={"self": path, "events": f"{path}/events", "websocket": WEBSOCKET, "cancel": f"{path}/cancel"},
+        stream_token=issuer.for_subject(subject),
+    )
+    return Made(status=202, location=path, body=body, subject=subject)
