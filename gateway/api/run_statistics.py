@@ -39,7 +39,7 @@ class Judged(Out):
     confidence: float
 
 
-class Latency(Out):
+class LatencyStatistics(Out):
     """Milliseconds of the tests that were asked."""
 
     tests: int
@@ -91,7 +91,7 @@ class RunStatistics(Out):
     judged: Judged
     duration_seconds: float | None
     tests_per_second: float | None
-    latency_ms: Latency | None
+    latency_ms: LatencyStatistics | None
     metrics: list[MetricStatistics]
     http_statuses: list[HttpStatusCount]
     error_codes: list[ErrorCodeCount]
@@ -157,12 +157,12 @@ def _judged(passed: int, tests: int) -> Judged:
     )
 
 
-def _latency(row: dict[str, Any] | None) -> Latency | None:
+def _latency(row: dict[str, Any] | None) -> LatencyStatistics | None:
     if row is None:
         return None
     p50, p90, p95, p99 = (round(value, 3) for value in row["percentiles"])
     mean, most = round(row["mean"], 3), round(row["max"], 3)
-    return Latency(tests=row["tests"], mean=mean, p50=p50, p90=p90, p95=p95, p99=p99, max=most)
+    return LatencyStatistics(tests=row["tests"], mean=mean, p50=p50, p90=p90, p95=p95, p99=p99, max=most)
 
 
 def _rounded(value: float | None) -> float | None:

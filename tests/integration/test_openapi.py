@@ -73,7 +73,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "TestResult": TestResult,
     "RunStatistics": run_statistics.RunStatistics,
     "Judged": run_statistics.Judged,
-    "Latency": run_statistics.Latency,
+    "LatencyStatistics": run_statistics.LatencyStatistics,
     "MetricStatistics": run_statistics.MetricStatistics,
     "HttpStatusCount": run_statistics.HttpStatusCount,
     "ErrorCodeCount": run_statistics.ErrorCodeCount,
