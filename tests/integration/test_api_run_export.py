@@ -25,7 +25,16 @@ RESULTS: list[tuple[Any, str, Any]] = [
     ("=cmd|' /C calc'!A0", "unscored", "@SUM(A1)"),
     ("-5", "cancelled", None),
 ]
-SCORES = {"score": 0.25, "reason": 'exact: "a" is not "b"', "scores": [{"type": "equals", "passed": False}]}
+SCORE = {
+    "name": "exact",
+    "type": "equals",
+    "score": 0.25,
+    "passed": False,
+    "threshold": None,
+    "reason": '"a" is not "b"',
+    "duration_ms": 0.1,
+}
+SCORES = {"status": "fail", "score": 0.25, "reason": 'exact: "a" is not "b"', "scores": [SCORE]}
 ERROR = {"code": "timeout", "message": "no answer within 30 s"}
 
 
