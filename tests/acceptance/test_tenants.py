@@ -13,6 +13,7 @@ import pytest
 from starlette.routing import Route
 
 from gateway.app import routes
+from tests.integration.test_isolation import BODIES
 from tests.records import add_run_group
 from tests.stack.client import Client
 from tests.stack.services import Worker
@@ -42,7 +43,9 @@ def owned(client: Client, worker: Worker, admin: psycopg.Connection) -> dict[str
         "endpoint_id": found["endpoint_id"],
         "test_set_id": found["test_set_id"],
         "test_configuration_id": configuration,
+        "test_id": client.get(f"/v1/test-sets/{found['test_set_id']}/tests")["items"][0]["id"],
         "test_run_id": run_id,
+        "other_test_run_id": run_id,
         "run_group_id": str(group_id),
     }
 
@@ -56,15 +59,17 @@ def test_every_route_hides_what_another_organization_owns(client: Client, strang
     tried = 0
     for method, path in routes_of_one():
         unknown = {name: str(uuid4()) for name in owned}
-        refused = stranger.http.request(method, path.format(**owned))
-        absent = stranger.http.request(method, path.format(**unknown))
+        body = BODIES.get((method, path))
+        refused = stranger.http.request(method, path.format(**owned), json=body)
+        absent = stranger.http.request(method, path.format(**unknown), json=body)
         assert (refused.status_code, absent.status_code) == (404, 404), (method, path)
         assert without_ids(refused, owned) == without_ids(absent, unknown), (method, path)
         tried += 1
     assert tried >= 12
     for method, path in routes_of_one():
         if method == "GET":
-            assert client.http.get(path.format(**owned)).status_code == 200, path
+            wanted = {"format": "jsonl"} if path.endswith("/export") else {}
+            assert client.http.get(path.format(**owned), params=wanted).status_code == 200, path
 
 
 def without_ids(answer: httpx.Response, ids: dict[str, str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import base64
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -156,8 +157,7 @@ async def test_nothing_but_a_stream_takes_a_stream_token(
     api: httpx.AsyncClient, served: Gateway, method: str, path: str
 ) -> None:
     task, ticket = (await api.post("/v1/tasks", json=TASK)).json(), await ticket_of(api)
-    names = ("test_set_id", "endpoint_id", "test_configuration_id", "test_run_id", "queue")
-    path = path.format(task_id=task["task_id"], **{name: str(uuid4()) for name in names})
+    path = re.sub(r"\{(?!task_id)\w+\}", lambda _: str(uuid4()), path).format(task_id=task["task_id"])
     async with served.client() as anyone:
         for token in (task["stream_token"], ticket):
             refused = await anyone.request(method, path, headers={"Authorization": f"Bearer {token}"})

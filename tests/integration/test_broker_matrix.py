@@ -35,6 +35,7 @@ def test_submitted_task_is_executed_once_and_leaves_nothing(deployment: Deployme
     task_id = deployment.client.submit("echo", "x")
     assert deployment.client.ended(task_id)["status"] == "SUCCESS"
     deployment.until_nothing_is_stored()
+    worker.wait_for(rf"task_succeeded.*{task_id}")
     assert len(worker.lines(rf"task_succeeded.*{task_id}")) == 1
 
 
@@ -80,7 +81,7 @@ def test_task_that_is_cancelled_while_it_waits_is_not_executed(deployment: Deplo
     after_id = deployment.client.submit("echo", "after")
     assert deployment.client.ended(after_id)["status"] == "SUCCESS"
     deployment.until_nothing_is_stored()
-    assert worker.lines(rf"task_succeeded.*{after_id}")
+    worker.wait_for(rf"task_succeeded.*{after_id}")
     assert not worker.lines(rf"task_succeeded.*{task_id}")
 
 
