@@ -56,8 +56,9 @@ async def test_streams_are_counted_while_they_are_open_and_when_they_have_ended(
     assert values["gateway_streams_ended_total sse terminal"] == 1
     assert values["gateway_streams_ended_total sse disconnected"] == 1
     assert values["gateway_stream_deliveries_total"] >= 3  # the first stream got two events, the second at least one
-    assert values["gateway_tail_events_published_total"] == 2
-    assert values["gateway_tail_events_read_total"] == 3  # nobody had asked for the first
+    assert values["gateway_tail_events_read_total"] == 3
+    # Whether somebody had asked for the first one when it was read depends on who was quicker.
+    assert 2 <= values["gateway_tail_events_published_total"] <= 3
     assert values["gateway_tail_lag_seconds_count"] >= 1
 
 
