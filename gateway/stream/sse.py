@@ -51,15 +51,16 @@ class EventStream:
         self._metrics = metrics or StreamMetrics()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-        if scope["method"] != "HEAD":
-            await self._respond(receive, send)
+        with self._feed.subscribe() as subscription:
+            await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+            if scope["method"] != "HEAD":
+                await self._respond(subscription, receive, send)
         # After a stall this waits until the client reads on or the socket's own time is up: there is no way to drop
         # the connection from here, and the subscription is closed already.
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _respond(self, receive: Receive, send: Send) -> None:
-        with self._metrics.open_stream(Protocol.SSE) as stream, self._feed.subscribe() as subscription:
+    async def _respond(self, subscription: Subscription, receive: Receive, send: Send) -> None:
+        with self._metrics.open_stream(Protocol.SSE) as stream:
             try:
                 stream.ending = await _Writer(self._feed, self._settings, subscription, receive, send).run()
             except _ClientStalled:

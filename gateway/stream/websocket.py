@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.stream.batch import Item, Message
 from gateway.stream.feed import Feed, Follower, follow
+from gateway.stream.hub import Subscription
 from gateway.stream.metrics import Ending, Protocol, StreamMetrics
 from gateway.stream.settings import StreamSettings
 
@@ -145,13 +146,18 @@ class Conversation:
         except Exception as error:  # noqa: BLE001 - it is told or logged, and the connection goes on
             await self._tell_failure(message.id, error)
             return
-        await self._send(type="subscribed", id=message.id)
         if feed is None:
+            await self._send(type="subscribed", id=message.id)
             await self._send(type="end", id=message.id, cursor=message.after)
-            return
-        stream = asyncio.create_task(self._stream(message.id, feed), name="websocket-stream")
-        self._streams[message.id] = stream
-        stream.add_done_callback(lambda ended: self._forget(message.id, ended))
+        else:
+            self._start(message.id, feed, feed.subscribe())
+
+    def _start(self, name: str, feed: Feed, subscription: Subscription) -> None:
+        """Stream from a task of its own; the subscription ends with it, even if it is cancelled before it begins."""
+        stream = asyncio.create_task(self._stream(name, feed, subscription), name="websocket-stream")
+        self._streams[name] = stream
+        stream.add_done_callback(lambda ended: self._forget(name, ended))
+        stream.add_done_callback(lambda _: subscription.close())
 
     def _refusal(self, name: str) -> dict[str, Any] | None:
         if name in self._streams:
@@ -173,10 +179,10 @@ class Conversation:
             await stream
         await self._send(type="unsubscribed", id=name)
 
-    async def _stream(self, name: str, feed: Feed) -> None:
+    async def _stream(self, name: str, feed: Feed, subscription: Subscription) -> None:
         with self._metrics.open_stream(Protocol.WEBSOCKET) as stream:
             try:
-                stream.ending = await self._send_all(name, feed)
+                stream.ending = await self._send_all(name, feed, subscription)
             except asyncio.CancelledError:
                 stream.ending = self._ending
                 raise
@@ -186,15 +192,16 @@ class Conversation:
                 stream.ending = Ending.INTERRUPTED if isinstance(error, _OUTAGES) else Ending.FAILED
                 await self._tell_failure(name, error)
 
-    async def _send_all(self, name: str, feed: Feed) -> Ending:
-        with feed.subscribe() as subscription:
-            follower = feed.follow(subscription)
-            async for batch in follow(follower, subscription, self._settings.keep_alive):
-                for item in batch.items:
-                    await self._send_item(name, item)
-                if not batch:
-                    await self._send(type="ping", id=name, cursor=follower.cursor)
-            ending = subscription.ending
+    async def _send_all(self, name: str, feed: Feed, subscription: Subscription) -> Ending:
+        await self._send(type="subscribed", id=name)
+        follower = feed.follow(subscription)
+        async for batch in follow(follower, subscription, self._settings.keep_alive):
+            for item in batch.items:
+                await self._send_item(name, item)
+            if not batch:
+                await self._send(type="ping", id=name, cursor=follower.cursor)
+        ending = subscription.ending
+        subscription.close()
         await self._send_end(name, follower)
         return ending
 

@@ -184,3 +184,14 @@ async def _next_cursor(lines: AsyncIterator[str]) -> str:
             if line.startswith("id: "):
                 return line.removeprefix("id: ")
     raise AssertionError("the stream has ended")
+
+
+async def test_who_asks_for_the_headers_only_leaves_nothing_behind(
+    served: Gateway, tenant: Tenant, api: httpx.AsyncClient
+) -> None:
+    path = (await api.post("/v1/tasks", json={"name": "echo"})).json()["links"]["events"]
+    async with client_of(served, tenant) as client:
+        for stream in (path, "/v1/events"):
+            answer = await client.head(stream, headers=STREAM)
+            assert answer.headers["content-type"].startswith("text/event-stream")
+    assert len(served.app.state.hub) == 0

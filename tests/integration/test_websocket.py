@@ -238,6 +238,20 @@ async def test_quiet_subscription_says_where_it_is(database: TestDatabase, tenan
         assert ping["cursor"]
 
 
+async def test_who_leaves_in_the_middle_of_subscribing_leaves_nothing_behind(
+    served: Gateway, tenant: Tenant, api: httpx.AsyncClient
+) -> None:
+    paths = ["/v1/events", *[(await submit(api))["links"]["events"] for _ in range(5)]]
+    for told in range(len(paths)):
+        async with connected(served, tenant) as socket:
+            for number, path in enumerate(paths):
+                await socket.send(type="subscribe", id=str(number), to=path)
+            for _ in range(told):
+                await socket.next()
+            socket.connection._response.close()  # the connection is cut, without a word
+    await eventually(lambda: len(served.app.state.hub) == 0)
+
+
 async def test_binary_message_ends_the_connection_with_its_code(served: Gateway, tenant: Tenant) -> None:
     async with connected(served, tenant) as socket:
         await socket.connection.send_bytes(b"{}")
