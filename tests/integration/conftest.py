@@ -1,4 +1,4 @@
-"""A served gateway, for the tests that ask it over HTTP."""
+"""A served gateway, for the tests that ask it over HTTP; and the parts of streams, for the tests that follow them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from collections.abc import AsyncGenerator, Iterator
 import httpx
 import pytest
 import pytest_asyncio
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.stream.hub import Hub
+from gateway.stream.tail import Tail
+from tests.integration.streams import SETTINGS, Writer, gateway_engine, writer
 from tests.postgres import PostgresServer, TestDatabase, copied_database
 from tests.rest import Gateway, Tenant, add_tenant, gateway
+from workerapp.db.address import DatabaseAddress
 
 
 @pytest.fixture
@@ -42,3 +47,25 @@ async def module_gateway(module_database: TestDatabase) -> AsyncGenerator[Gatewa
     """One gateway for such a module; its tests run in the module's event loop."""
     async with gateway(module_database.url) as running:
         yield running
+
+
+# ---------------------------------------------------------------- streams
+@pytest.fixture
+async def ours(database: TestDatabase) -> AsyncGenerator[Writer]:
+    async with writer(database) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def engine(database: TestDatabase) -> AsyncGenerator[AsyncEngine]:
+    async with gateway_engine(database) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def hub(database: TestDatabase) -> AsyncGenerator[Hub]:
+    hub = Hub(SETTINGS)
+    tail = Tail(DatabaseAddress.parse(database.url), hub, SETTINGS)
+    await tail.start()
+    yield hub
+    await tail.stop()

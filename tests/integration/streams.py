@@ -18,6 +18,7 @@ from gateway.stream.envelope import EncodedEvent
 from gateway.stream.follow import Representation
 from gateway.stream.hub import Hub, Subscription
 from gateway.stream.organization_cursor import Mark, Position
+from gateway.stream.settings import StreamSettings
 from gateway.stream.snapshot import Snapshot
 from gateway.stream.span import Span
 from tests.postgres import TestDatabase
@@ -26,6 +27,7 @@ from workerapp.db.address import DatabaseAddress
 from workerapp.db.tenant import tenant_transaction
 
 PATIENCE = 20.0
+SETTINGS = StreamSettings(keep_alive=0.2)
 FINAL = ("SUCCESS", "FAILURE", "REVOKED")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,34 +19,9 @@ from gateway.stream.feed import follow
 from gateway.stream.follow import Read, Representation, SubjectFeed
 from gateway.stream.hub import Hub
 from gateway.stream.settings import StreamSettings
-from gateway.stream.tail import Tail
-from tests.integration.streams import PATIENCE, Writer, eventually, gateway_engine, publish, represent, writer
+from tests.integration.streams import PATIENCE, SETTINGS, Writer, eventually, publish, represent, writer
 from tests.postgres import TestDatabase
 from workerapp.contract.caller import Caller
-from workerapp.db.address import DatabaseAddress
-
-SETTINGS = StreamSettings(keep_alive=0.2)
-
-
-@pytest.fixture
-async def ours(database: TestDatabase) -> AsyncGenerator[Writer]:
-    async with writer(database) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def engine(database: TestDatabase) -> AsyncGenerator[AsyncEngine]:
-    async with gateway_engine(database) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def hub(database: TestDatabase) -> AsyncGenerator[Hub]:
-    hub = Hub(SETTINGS)
-    tail = Tail(DatabaseAddress.parse(database.url), hub, SETTINGS)
-    await tail.start()
-    yield hub
-    await tail.stop()
 
 
 class Stream:

@@ -6,12 +6,10 @@ import asyncio
 import json
 import random
 from collections import defaultdict
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.stream.batch import Message, Notice
@@ -25,35 +23,10 @@ from gateway.stream.organization_cursor import Mark, Position, decode_position
 from gateway.stream.settings import StreamSettings
 from gateway.stream.snapshot import Snapshot
 from gateway.stream.span import Span
-from gateway.stream.tail import Tail
-from tests.integration.streams import PATIENCE, Writer, eventually, gateway_engine, writer
+from tests.integration.streams import PATIENCE, SETTINGS, Writer, eventually, writer
 from tests.postgres import TestDatabase
 from workerapp.contract.caller import Caller
 from workerapp.contract.events import Event
-from workerapp.db.address import DatabaseAddress
-
-SETTINGS = StreamSettings(keep_alive=0.2)
-
-
-@pytest.fixture
-async def ours(database: TestDatabase) -> AsyncGenerator[Writer]:
-    async with writer(database) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def engine(database: TestDatabase) -> AsyncGenerator[AsyncEngine]:
-    async with gateway_engine(database) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def hub(database: TestDatabase) -> AsyncGenerator[Hub]:
-    hub = Hub(SETTINGS)
-    tail = Tail(DatabaseAddress.parse(database.url), hub, SETTINGS)
-    await tail.start()
-    yield hub
-    await tail.stop()
 
 
 @dataclass

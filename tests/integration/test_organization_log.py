@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import psycopg
@@ -18,7 +18,7 @@ from gateway.stream.event_filter import EventFilter, types_of
 from gateway.stream.event_log import After, EventLog, OrganizationPage, Start
 from gateway.stream.organization_cursor import decode_position, encode_position
 from gateway.stream.snapshot import Snapshot
-from tests.integration.streams import Writer, gateway_engine, writer
+from tests.integration.streams import Writer, writer
 from tests.postgres import TestDatabase
 from tests.records import connect
 from tests.waiting import settled_log
@@ -28,18 +28,6 @@ from workerapp.db.statements import clause, load
 from workerapp.db.tenant import tenant_transaction
 
 Told = list[tuple[str, int]]
-
-
-@pytest.fixture
-async def ours(database: TestDatabase) -> AsyncGenerator[Writer]:
-    async with writer(database) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def engine(database: TestDatabase) -> AsyncGenerator[AsyncEngine]:
-    async with gateway_engine(database) as opened:
-        yield opened
 
 
 class Client:

@@ -38,12 +38,6 @@ async def connection(database: TestDatabase) -> AsyncGenerator[asyncpg.Connectio
         yield opened
 
 
-@pytest.fixture
-async def ours(database: TestDatabase) -> AsyncGenerator[Writer]:
-    async with writer(database) as opened:
-        yield opened
-
-
 async def started(connection: asyncpg.Connection, page_size: int = PAGE) -> SnapshotReader:
     reader = SnapshotReader(page_size)
     await reader.connect(connection)

@@ -26,12 +26,6 @@ SETTINGS = StreamSettings(queue_events=10_000, reconnect_first=0.01, reconnect_l
 ASLEEP = replace(SETTINGS, poll_busy=30, poll_idle=30)
 
 
-@pytest.fixture
-async def ours(database: TestDatabase) -> AsyncGenerator[Writer]:
-    async with writer(database) as opened:
-        yield opened
-
-
 @asynccontextmanager
 async def running(url: str, hub: Hub, settings: StreamSettings = SETTINGS) -> AsyncGenerator[Tail]:
     tail = Tail(DatabaseAddress.parse(url), hub, settings)
