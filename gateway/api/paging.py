@@ -116,16 +116,24 @@ def _encode(key: Any) -> str:
 
 def path_uuid(request: Request, name: str, what: str) -> UUID:
     """An id in the path; one that is no UUID names nothing, like one that is nobody's."""
-    text = request.path_params[name]
+    return read_uuid(request.path_params[name], what)
+
+
+def path_text(request: Request, name: str, what: str) -> str:
+    """An id in the path that need not be a UUID."""
+    return read_id(request.path_params[name], what)
+
+
+def read_uuid(text: str, what: str) -> UUID:
+    """As `path_uuid`, of an id that stands elsewhere."""
     try:
         return UUID(text)
     except ValueError:
         raise not_found(what, text) from None
 
 
-def path_text(request: Request, name: str, what: str) -> str:
-    """An id in the path that need not be a UUID."""
-    text: str = request.path_params[name]
+def read_id(text: str, what: str) -> str:
+    """As `path_text`, of an id that stands elsewhere."""
     if len(text) > MAX_ID_LENGTH or "\0" in text:
         raise not_found(what, text)
     return text

@@ -6,7 +6,6 @@ import json
 import re
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import UUID
 
 from starlette.datastructures import QueryParams
 from starlette.websockets import WebSocket
@@ -14,7 +13,7 @@ from starlette.websockets import WebSocket
 from gateway.api.faults import invalid_parameter
 from gateway.api.feeds import WHAT, open_organization, open_subject
 from gateway.api.organization_events import FilterQuery, read_after, read_filter
-from gateway.api.paging import MAX_ID_LENGTH, not_found, read_parameters
+from gateway.api.paging import read_id, read_parameters, read_uuid
 from gateway.auth.authenticate_stream import SUBPROTOCOL, StreamCaller, authenticate_stream
 from gateway.errors import ApiError, NotFound, as_api_error, problem
 from gateway.middleware import request_id
@@ -78,13 +77,8 @@ def _subject_at(path: str) -> Subject:
         )
     kind, text = _COLLECTIONS[found[1]], found[2]
     if kind is SubjectKind.TASK:
-        if len(text) > MAX_ID_LENGTH or "\0" in text:
-            raise not_found(WHAT[kind], text)
-        return Subject(kind, text)
-    try:
-        return Subject(kind, str(UUID(text)))
-    except ValueError:
-        raise not_found(WHAT[kind], text) from None
+        return Subject(kind, read_id(text, WHAT[kind]))
+    return Subject(kind, str(read_uuid(text, WHAT[kind])))
 
 
 def _read_cursor(after: str | None) -> int | None:

@@ -46,13 +46,14 @@ class OrganizationFeed:
 class OrganizationFollower(Follower):
     """How far one stream is."""
 
-    __slots__ = ("_feed", "_is_level", "_position")
+    __slots__ = ("_feed", "_is_level", "_position", "_takes_all")
 
     def __init__(self, feed: OrganizationFeed, subscription: Subscription) -> None:
         super().__init__(subscription, is_behind=True)
         self._feed = feed
         self._position: Position | None = feed.after if isinstance(feed.after, Position) else None
         self._is_level = False  # what the hub publishes next comes right behind the position
+        self._takes_all = feed.only == EVERYTHING
 
     @property
     def is_complete(self) -> bool:
@@ -73,7 +74,7 @@ class OrganizationFollower(Follower):
         """Send what simply comes next; false if this burst needs `advance`, or cannot be sent now."""
         if not self._is_level:
             return False
-        batch = burst.batch if self._feed.only == EVERYTHING else Batch(self._select(burst))
+        batch = burst.batch if self._takes_all else Batch(self._select(burst))
         if batch and not send(batch):
             return False
         self._position = _span(burst).after
