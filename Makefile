@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: demo test long check bench bench-streams faults soak clean
+.PHONY: demo test long check bench bench-runs bench-streams faults soak clean
 
 demo: $(VENV)/installed-app  ## start everything and run a bundled suite; ARGS=--exit ends with the run
 	@$(BIN)/gateway demo $(ARGS)
@@ -41,6 +41,9 @@ check: $(VENV)/installed-dev  ## format, lint, types, import directions, depende
 
 bench: $(VENV)/installed-dev  ## measure; ARGS are those of python -m tests.bench
 	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-runs: $(VENV)/installed-dev  ## measure runs next to a bare loop; ARGS='--tests 10000 --latencies 0 50 --repeat 3'
+	$(BIN)/python -m tests.bench.runs $(ARGS)
 
 bench-streams: $(VENV)/installed-dev  ## measure streams next to other servers; ARGS='--only gateway bare --clients 1000 --rate 20'
 	$(BIN)/python -m tests.bench.streams $(ARGS)

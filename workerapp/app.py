@@ -17,6 +17,7 @@ from workerapp.capture import CapturedMessage
 from workerapp.contract.logs import configure_logging
 from workerapp.db.engine import WorkerDatabase
 from workerapp.db.settings import AMQP_SCHEMES
+from workerapp.garbage import spare_the_old
 from workerapp.outbox import Outbox, OutboxAMQP, ask_before_execution
 from workerapp.redis_leases import RedisLeases
 from workerapp.relay import RelayStep
@@ -62,6 +63,7 @@ def make_app(settings: WorkerSettings) -> WorkerApp:
         _use_outbox(app)
     log_like_the_gateway(settings)
     inherit_tenant_headers()
+    spare_the_old()
     return app
 
 

@@ -1,4 +1,4 @@
-"""An application under test that costs next to nothing: every POST gets the same answer, at once."""
+"""An application under test that costs next to nothing: every POST gets the same answer, at once or a time later."""
 
 from __future__ import annotations
 
@@ -15,8 +15,14 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 
 
 
 class Endpoint(asyncio.Protocol):
-    """One connection; `GET` answers when the last POST was answered, by the clock all processes share."""
+    """One connection.
 
+    `GET` answers when the first POST since the last `GET` came, and when the last one was answered, by the clock all
+    processes share.
+    """
+
+    latency = 0.0
+    first: float | None = None
     last = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -31,14 +37,28 @@ class Endpoint(asyncio.Protocol):
             if len(self._received) < end + 4 + length:
                 return
             self._received = self._received[end + 4 + length :]
-            self._transport.write(self._answer(head))
+            self._take(head)
+
+    def _take(self, head: bytes) -> None:
+        cls = type(self)
+        if not head.startswith(b"post"):
+            self._transport.write(cls._times())
+            return
+        if cls.first is None:
+            cls.first = time.monotonic()
+        if cls.latency:
+            asyncio.get_running_loop().call_later(cls.latency, self._answer)
+        else:
+            self._answer()
+
+    def _answer(self) -> None:
+        type(self).last = time.monotonic()
+        self._transport.write(ANSWER)
 
     @classmethod
-    def _answer(cls, head: bytes) -> bytes:
-        if head.startswith(b"post"):
-            cls.last = time.monotonic()
-            return ANSWER
-        body = json.dumps({"last": cls.last}).encode()
+    def _times(cls) -> bytes:
+        body = json.dumps({"first": cls.first, "last": cls.last}).encode()
+        cls.first = None
         return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
@@ -49,4 +69,5 @@ async def serve(port: int) -> None:
 
 
 if __name__ == "__main__":
+    Endpoint.latency = float(sys.argv[2]) / 1000 if len(sys.argv) > 2 else 0.0
     uvloop.run(serve(int(sys.argv[1])))

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import time
+from functools import cache
 from typing import Any
 
+import httpx
 from celery import Celery, Task
 
 URL = os.environ.get("ORIGIN_URL", "")
@@ -44,3 +46,23 @@ def now() -> float:
 def collect(parts: list[Any]) -> list[float]:
     """The body of a chord: when its last part had ended, and when it ran itself."""
     return [max(parts), time.monotonic()]
+
+
+@cache
+def _client() -> httpx.Client:
+    """One for each process, which is in its favour."""
+    return httpx.Client(timeout=30)
+
+
+@app.task(base=BaseTask, name="origin.run_test")  # type: ignore[untyped-decorator]
+def run_test(url: str, number: int) -> float:
+    """One test: the application is asked, and its answer judged."""
+    answer = _client().post(url, json={"question": f"question {number}"})
+    assert answer.json()["output"] == "ok"
+    return time.monotonic()
+
+
+@app.task(base=BaseTask, name="origin.span")  # type: ignore[untyped-decorator]
+def span(parts: list[Any]) -> float:
+    """Seconds from the end of a chord's first part to that of its last."""
+    return max(parts) - min(parts)

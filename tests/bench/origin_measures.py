@@ -12,10 +12,10 @@ from tests.waiting import until
 
 
 class OriginWorker(Process):
-    """`celery -A tests.bench.origin worker` with four children."""
+    """`celery -A tests.bench.origin worker`; the origin's own has eight children."""
 
-    def __init__(self, url: str) -> None:
-        arguments = ["-m", "celery", "-A", "tests.bench.origin", "worker", "-c", "4", "-l", "INFO"]
+    def __init__(self, url: str, children: int = 4) -> None:
+        arguments = ["-m", "celery", "-A", "tests.bench.origin", "worker", "-c", str(children), "-l", "INFO"]
         super().__init__("origin worker", arguments, {"ORIGIN_URL": url})
 
     def start(self) -> None:

@@ -139,6 +139,12 @@ def test_celerys_own_way_to_read_a_result_works(submit, app, worker):
     assert type(caught.value).__name__ == "PermanentError"
 
 
+def test_the_garbage_collector_passes_over_what_a_process_has_from_its_worker(submit, admin, worker):
+    task_id = submit(extra.count_spared.s())
+    assert ended_task(admin, task_id) == "SUCCESS"
+    assert column(admin, task_id, "result") > 100_000
+
+
 def test_an_unknown_task_reads_as_pending_as_everywhere_in_celery(app):
     assert app.AsyncResult(str(uuid4())).status == "PENDING"
 
