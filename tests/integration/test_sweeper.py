@@ -247,4 +247,6 @@ def test_a_killed_sweeper_is_replaced_by_another_worker(database: TestDatabase, 
         admin.execute("UPDATE test_result SET status = 'pass' WHERE test_run_id = %s", (run.id,))
         until(lambda: status(admin, run) == "completed")
         until(lambda: sweep_rows(admin)["settle_runs"][:3:2] == (alive.name, 1))
-        assert len(alive.lines(f"run_settled_late.*{run.id}")) == 1
+        settled_late = f"run_settled_late.*{run.id}"
+        alive.wait_for(settled_late)
+        assert len(alive.lines(settled_late)) == 1
