@@ -147,6 +147,35 @@ async def test_openai_chat_streams_with_usage() -> None:
     }
 
 
+def calling(*pieces: dict[str, Any]) -> dict[str, Any]:
+    return {"choices": [{"delta": {"content": None, "tool_calls": list(pieces)}}]}
+
+
+async def test_openai_chat_streams_calls_of_tools() -> None:
+    sent = events(
+        calling({"index": 0, "id": "a", "type": "function", "function": {"name": "weather", "arguments": ""}}),
+        calling({"index": 0, "function": {"arguments": '{"city": '}}),
+        calling({"index": 0, "function": {"arguments": '"Paris"}'}}),
+        {"choices": [{"delta": {}, "finish_reason": "tool_calls"}]},
+    )
+    call = {"id": "a", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Paris"}'}}
+    async with serving(streaming(sent + b"data: [DONE]\n\n")) as site:
+        streamed = await ask(site.url, **CHAT, stream=True)
+    assert (streamed.output, streamed.error, streamed.extra["tool_calls"]) == ("", None, [call])
+    assert streamed.extra["time_to_first_token_ms"] > 0
+    for message in ({"content": None, "tool_calls": [call]}, {"tool_calls": [call]}):
+        async with serving(web.json_response({"choices": [{"message": message}]})) as site:
+            whole = await ask(site.url, **CHAT)
+        assert (whole.output, whole.extra) == ("", {"tool_calls": [call]})
+
+
+async def test_an_answer_without_text_and_without_calls_has_no_output() -> None:
+    async with serving(web.json_response({"choices": [{"message": {"tool_calls": []}}]})) as site:
+        assert code(await ask(site.url, **CHAT)) is ErrorCode.OUTPUT_MISSING
+    async with serving(streaming(events(calling()))) as site:
+        assert code(await ask(site.url, **CHAT, stream=True)) is ErrorCode.OUTPUT_MISSING
+
+
 async def test_system_message_of_a_test_has_precedence() -> None:
     conversation = [{"role": "system", "content": "Be long."}, {"role": "user", "content": "Why?"}]
     fields = {"request": "{{ messages }}", "system": "Be brief."}

@@ -157,3 +157,25 @@ def test_only_the_proportion_of_weights_counts(parts: list[tuple[int, float]], f
     other = judge([share(count, weight=weight * factor) for count, weight in parts], "a")
     assert other.score == pytest.approx(one.score, abs=1e-5)
     assert other.status is one.status
+
+
+CALLS = [{"id": "a", "function": {"name": "weather", "arguments": '{"city": "Paris", "days": 3}'}}]
+
+
+@pytest.mark.parametrize(
+    ("metric", "passed", "said"),
+    [
+        ({"field": "tool_calls", "path": "$[0].function.name", "value": "weather"}, True, "is 'weather'"),
+        ({"field": "tool_calls", "path": "$[0].function.arguments.days", "operator": ">", "value": 2}, True, "is '3'"),
+        ({"field": "tool_calls", "path": "$[1]", "operator": "exists"}, False, "no value at $[1]"),
+        ({"field": "note", "path": "$.n", "value": 1}, True, "is '1'"),
+        ({"field": "context", "path": "$", "operator": "exists"}, False, "the response has no context"),
+        ({"field": "usage", "path": "$", "operator": "exists"}, False, "the usage 'much' is not JSON"),
+    ],
+)
+def test_a_path_can_lead_into_another_mapped_field(metric: dict[str, Any], *, passed: bool, said: str) -> None:
+    extra = {"tool_calls": CALLS, "note": '{"n": 1}', "usage": "much"}
+    found = score({"type": "jsonpath", **metric}, "", extra=extra)
+    assert found.passed is passed
+    assert found.reason is not None
+    assert said in found.reason

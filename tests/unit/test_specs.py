@@ -31,7 +31,12 @@ def test_preset_fills_in_what_is_not_given_and_twice_changes_nothing() -> None:
     given = {"preset": "openai_chat", "model": "small", "request": {"temperature": 0}, "response": {"id": "$.id"}}
     spec = endpoint(**given)
     assert spec.request == {"model": "small", "messages": "{{ messages }}", "temperature": 0}
-    assert spec.response == {"output": "$.choices[0].message.content", "usage": "$.usage", "id": "$.id"}
+    assert spec.response == {
+        "output": "$.choices[0].message.content",
+        "tool_calls": "$.choices[0].message.tool_calls",
+        "usage": "$.usage",
+        "id": "$.id",
+    }
     assert EndpointSpec.model_validate(spec.model_dump()) == spec
 
 

@@ -14,6 +14,7 @@ from jsonpath.segments import JSONPathRecursiveDescentSegment
 from jsonpath.selectors import Filter, IndexSelector, JSONPathSelector, NameSelector
 
 OUTPUT = "output"
+TOOL_CALLS = "tool_calls"
 MAX_PATH_LENGTH = 500
 MAX_FIELDS = 20
 MAX_FILTER_DEPTH = 20
@@ -61,13 +62,13 @@ class ResponseMapping:
         self._output, self._output_path, self._extra = output, output_path, extra
 
     def apply(self, document: Any) -> MappedResponse:
-        """Take the first match of every path."""
+        """Take the first match of every path; the output of an answer that only calls tools is an empty text."""
         output = find_first(self._output, document)
+        found = {name: find_first(finder, document) for name, finder in self._extra.items()}
+        if (output is MISSING or output is None) and found.get(TOOL_CALLS, MISSING) not in (MISSING, None, []):
+            output = ""
         if output is MISSING:
             raise MappingFailed(f"there is no value at {self._output_path} in the response")
-        if not self._extra:
-            return MappedResponse(output=output)
-        found = {name: find_first(finder, document) for name, finder in self._extra.items()}
         return MappedResponse(output=output, extra={k: v for k, v in found.items() if v is not MISSING})
 
     def search(self, document: Any) -> dict[str, Any]:

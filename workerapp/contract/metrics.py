@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from workerapp.contract.json_schemas import check_schema
-from workerapp.contract.mapping import compile_path
+from workerapp.contract.mapping import OUTPUT, compile_path
 from workerapp.contract.patterns import compile_pattern
 
 MAX_TEXT_LENGTH = 100_000
@@ -154,9 +154,12 @@ class JsonSchema(MetricBase):
 
 
 class JsonPath(MetricBase):
-    """What is at a path in the output, read as JSON, compares with the value as the operator says."""
+    """What is at a path in the output, or in another mapped field, compares with the value as the operator says."""
 
     type: Literal["jsonpath"]
+    field: Annotated[str, Field(min_length=1, max_length=200)] = Field(
+        default=OUTPUT, description="Of the response mapping; a text is read as JSON."
+    )
     path: Annotated[str, Field(min_length=1)]
     operator: Operator | Literal["exists"] = "="
     value: JsonValue = None

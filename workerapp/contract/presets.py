@@ -8,8 +8,13 @@ Preset: TypeAlias = Literal["openai_chat"]
 
 OPENAI_CHAT = "openai_chat"
 
-_WHOLE = {"output": "$.choices[0].message.content", "usage": "$.usage"}
-_STREAMED = {"output": "$.choices[0].delta.content", "usage": "$.usage"}
+
+def _response(part: str) -> dict[str, str]:
+    said = f"$.choices[0].{part}"
+    return {"output": f"{said}.content", "tool_calls": f"{said}.tool_calls", "usage": "$.usage"}
+
+
+_WHOLE, _STREAMED = _response("message"), _response("delta")
 
 
 def fill_in_preset(given: dict[str, Any]) -> dict[str, Any]:

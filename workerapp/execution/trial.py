@@ -105,6 +105,7 @@ class Trials:
     async def _judge(self, metrics: Sequence[Metric], test: LeasedTest, answer: Answer) -> Verdict:
         answered = Answered(
             output=answer.output,
+            extra=answer.extra,
             expected=test.expected,
             latency_ms=answer.latency_ms,
             http_status=answer.http_status,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workerapp.contract.mapping import MISSING, MappingFailed, compile_path, find_first
+from workerapp.contract.mapping import MISSING, OUTPUT, MappingFailed, compile_path, find_first
 from workerapp.contract.metrics import IsJson, JsonPath, JsonSchema
 from workerapp.execution.metrics.comparison import compare
 from workerapp.execution.metrics.conformance import first_fault
@@ -28,14 +28,17 @@ def json_schema(metric: JsonSchema, answered: Answered) -> Finding:
 def jsonpath(metric: JsonPath, answered: Answered) -> Finding:
     """Where the path leads to nothing no comparison holds, not even that of being different."""
     expected = None if metric.operator == "exists" else wanted(metric.value, answered)
+    if metric.field != OUTPUT and metric.field not in answered.extra:
+        return found(holds=False, reason=f"the response has no {metric.field}")
     try:
-        value = find_first(compile_path(metric.path), answered.document)
+        document = answered.document_of(metric.field)
+        value = find_first(compile_path(metric.path), document)
     except NotJson as exc:
         return found(holds=False, reason=str(exc))
     except MappingFailed as exc:
         raise CannotJudge(str(exc)) from None
     if value is MISSING:
-        return found(holds=False, reason=f"there is no value at {metric.path} in {quote(answered.output)}")
+        return found(holds=False, reason=f"there is no value at {metric.path} in {quote(document)}")
     if metric.operator == "exists":
         return found(holds=True, reason=f"{metric.path} is {quote(value)}")
     holds = compare(value, metric.operator, expected)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NoReturn
 
 from workerapp.contract.json_values import as_text
+from workerapp.contract.mapping import OUTPUT, TOOL_CALLS
+from workerapp.execution.tool_calls import with_arguments
 
 QUOTE_LENGTH = 120
 
@@ -42,6 +45,8 @@ class Answered:
     """What is judged: the answer, and what the test expects of it (None: nothing)."""
 
     output: Any
+    #: What else the mapping found in the response.
+    extra: Mapping[str, Any] = field(default_factory=dict)
     expected: Any = None
     latency_ms: float | None = None
     http_status: int | None = None
@@ -62,9 +67,26 @@ class Answered:
             NotJson: the output is a text, and not JSON.
             CannotJudge: it is too long to be read.
         """
-        if len(self.text) > self.limits.json_length:
-            raise CannotJudge(f"the output has {len(self.text)} characters; {self.limits.json_length} are read as JSON")
-        return _read(self.output) if isinstance(self.output, str) else self.output
+        return self._as_json(OUTPUT, self.output)
+
+    def document_of(self, name: str) -> Any:
+        """A mapped field as JSON, as the output is; the arguments of tool calls, which are texts, are read too.
+
+        Raises:
+            NotJson: the field is a text, and not JSON.
+            CannotJudge: it is too long to be read.
+            KeyError: the response has no such field.
+        """
+        if name == OUTPUT:
+            return self.document
+        document = self._as_json(name, self.extra[name])
+        return with_arguments(document) if name == TOOL_CALLS else document
+
+    def _as_json(self, name: str, value: Any) -> Any:
+        size = len(as_text(value))
+        if size > self.limits.json_length:
+            raise CannotJudge(f"the {name} has {size} characters; {self.limits.json_length} are read as JSON")
+        return _read(name, value) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +123,13 @@ def quote(value: Any) -> str:
     return repr(text if len(text) <= QUOTE_LENGTH else text[:QUOTE_LENGTH] + "…")
 
 
-def _read(text: str) -> Any:
+def _read(name: str, text: str) -> Any:
     try:
         return _DECODER.decode(text)
     except RecursionError:
-        raise NotJson(f"the output {quote(text)} is JSON that is nested too deeply") from None
+        raise NotJson(f"the {name} {quote(text)} is JSON that is nested too deeply") from None
     except ValueError as exc:
-        raise NotJson(f"the output {quote(text)} is not JSON: {exc}") from None
+        raise NotJson(f"the {name} {quote(text)} is not JSON: {exc}") from None
 
 
 def _finite(text: str) -> float:
