@@ -11,9 +11,15 @@ from typing import Any, BinaryIO, Self
 from pydantic_core import from_json
 
 #: The fields of a test.
-FIELDS = ("input", "expected", "tags", "metadata", "assertions")
+FIELDS = ("input", "expected", "tags", "metadata", "assertions", "turns")
 #: Columns of a table whose cells are JSON; those of `input` and `expected` are texts.
-JSON_COLUMNS = {"input_json": "input", "expected_json": "expected", "metadata": "metadata", "assertions": "assertions"}
+JSON_COLUMNS = {
+    "input_json": "input",
+    "expected_json": "expected",
+    "metadata": "metadata",
+    "assertions": "assertions",
+    "turns": "turns",
+}
 METADATA_PREFIX = "metadata."
 #: What a record may have unless something else is set.
 MAX_RECORD_BYTES = 4 * 1024 * 1024
@@ -106,18 +112,19 @@ def fields_of_object(record: Mapping[str, Any], names: Mapping[str, str]) -> dic
     """The fields of a test in a JSON object; `names` are the file's names of them, where they differ.
 
     Raises:
-        RecordInvalid: there is no input, or not a field that `names` has.
+        RecordInvalid: there is no input and there are no turns, or not a field that `names` has.
     """
-    return _pick(record, names, needed={"input", *names})
+    return _pick(record, names, needed=_needed(record, names))
 
 
 def fields_of_row(record: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """The fields of a test in a row; an empty cell says nothing.
 
     Raises:
-        RecordInvalid: there is no input, not a column that `names` has, or a cell is not JSON where it should be.
+        RecordInvalid: there is neither input nor turns, not a column that `names` has, or a cell is not JSON where it
+            should be.
     """
-    needed = set(names) if "input_json" in record else {"input", *names}
+    needed = set(names) if "input_json" in record else _needed(record, names)
     fields = {name: cell for name, cell in _pick(record, names, needed).items() if cell}
     for column, name in JSON_COLUMNS.items():
         cell = fields.get(name) if column == name else record.get(column)
@@ -138,6 +145,13 @@ class Format:
 
 JSON_LINES = Format(read=read_json_lines, fields=fields_of_object)
 TABLE = Format(read=read_table, fields=fields_of_row)
+
+
+def _needed(record: Mapping[str, Any], names: Mapping[str, str]) -> set[str]:
+    """A test has an input or turns; the fields that are named otherwise must all be there."""
+    if names.get("turns", "turns") in record:
+        return set(names) - {"input"}
+    return {"input", *names} - ({"turns"} if names.get("input", "input") in record else set())
 
 
 def _pick(record: Mapping[str, Any], names: Mapping[str, str], needed: Collection[str]) -> dict[str, Any]:

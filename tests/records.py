@@ -72,7 +72,8 @@ def add_configuration(
             "organization_id": organization_id,
             "test_set_id": test_set_id,
             "position": position,
-            "input": Jsonb(test["input"]),
+            "input": Jsonb(test.get("input")),
+            "turns": Jsonb(test["turns"]) if "turns" in test else None,
             "expected": Jsonb(test.get("expected")),
             "assertions": Jsonb(test.get("assertions", [])),
         }

@@ -142,6 +142,8 @@ class WorkerSettings(SharedSettings):
     target_backoff_max_seconds: float = Field(default=8, gt=0)
     #: So many tests in a row that cannot reach the application, and a lane does not ask it any more; 0: never.
     target_circuit_tests: int = Field(default=25, ge=0)
+    #: Characters that the answers to all turns of a test may have together.
+    target_conversation_length: int = Field(default=4_000_000, ge=1, le=100_000_000)
     #: Of a request and a response that an invocation shows, so much of each body.
     invocation_excerpt_bytes: int = Field(default=10_000, ge=0, le=100_000)
     #: Of the request for an OAuth 2.0 token: its time, and the size of its answer.

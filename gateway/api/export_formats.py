@@ -13,7 +13,7 @@ from gateway.api.test_runs import TestResult, TestRun
 
 COLUMNS = (
     *("position", "test_id", "status", "input", "expected", "output", "score", "reason"),
-    *("latency_ms", "attempts", "http_status", "error_code", "error_message", "finished_at"),
+    *("latency_ms", "attempts", "http_status", "error_code", "error_message", "finished_at", "turns"),
 )
 
 #: What a spreadsheet takes for a formula, unless it is a plain number.
@@ -79,6 +79,8 @@ class Csv:
         fields = result.model_dump(mode="json")
         scores, error = fields["scores"] or {}, fields["error"] or {}
         fields |= {
+            "input": asked_of(result),
+            "turns": transcript_of(result) or None,
             "output": output_of(result),
             "score": scores.get("score"),
             "reason": scores.get("reason"),
@@ -89,6 +91,16 @@ class Csv:
 
     def tail(self) -> str:
         return ""
+
+
+def asked_of(result: TestResult) -> Any:
+    """The input, or those of the turns."""
+    return result.input if result.turns is None else [turn["input"] for turn in result.turns]
+
+
+def transcript_of(result: TestResult) -> list[dict[str, Any]]:
+    """What was asked and answered, turn by turn; nothing if the test has no turns, or none was asked."""
+    return result.output["turns"] if result.turns is not None and isinstance(result.output, dict) else []
 
 
 def output_of(result: TestResult) -> Any:

@@ -7,7 +7,7 @@ from datetime import UTC
 from html import escape
 from typing import Any, ClassVar
 
-from gateway.api.export_formats import ExportedRun, as_text, output_of
+from gateway.api.export_formats import ExportedRun, as_text, asked_of, output_of, transcript_of
 from gateway.api.test_runs import TestResult
 from workerapp.contract.states import ResultStatus
 
@@ -52,7 +52,7 @@ class JUnit:
         )
 
     def row(self, result: TestResult) -> str:
-        asked = as_text(result.input)[:_NAME_LENGTH]
+        asked = as_text(asked_of(result))[:_NAME_LENGTH]
         case = _attributes(
             classname=self._name,
             name=f"{result.position:05d} {asked}",
@@ -77,9 +77,19 @@ class JUnit:
 
     def _element(self, name: str, message: Any, kind: Any, result: TestResult) -> str:
         what = _attributes(message=as_text(message)[: self._excerpt_length], type=kind or result.status.value)
-        lines = {"input": result.input, "expected": result.expected, "output": output_of(result)}
+        lines = _said(result) | {"expected": result.expected, "output": output_of(result)}
         body = "\n".join(f"{label}: {as_text(value)[: self._excerpt_length]}" for label, value in lines.items())
         return f"<{name}{what}>{escape(_printable(body), quote=False)}</{name}>"
+
+
+def _said(result: TestResult) -> dict[str, Any]:
+    """What was asked; of several turns also what was answered before the last output."""
+    if result.turns is None:
+        return {"input": result.input}
+    lines: dict[str, Any] = {}
+    for number, turn in enumerate(transcript_of(result), start=1):
+        lines |= {f"turn {number}": turn["input"], f"answer {number}": turn["output"]}
+    return lines
 
 
 def _attributes(**values: Any) -> str:

@@ -23,7 +23,7 @@ from workerapp.db.tenant import tenant_transaction
 
 #: A page has as many tests as this, and ends with the one that fills so many bytes.
 PAGE_TESTS, PAGE_BYTES = 500, 1024 * 1024
-COLUMNS = ("input", "input_json", "expected", "expected_json", "tags", "metadata", "assertions")
+COLUMNS = ("input", "input_json", "expected", "expected_json", "tags", "metadata", "assertions", "turns")
 
 
 class SetChanged(Exception):
@@ -111,6 +111,7 @@ def _cells(test: dict[str, Any]) -> list[str]:
         ",".join(test["tags"]),
         _dump(test["metadata"]) if test["metadata"] else "",
         _dump(test["assertions"]) if test["assertions"] else "",
+        _dump(test["turns"]) if test["turns"] else "",
     ]
 
 

@@ -48,6 +48,7 @@ class ImportQuery(In):
     tags_field: FieldName | None = None
     metadata_field: FieldName | None = None
     assertions_field: FieldName | None = None
+    turns_field: FieldName | None = None
 
     def names(self) -> dict[str, str]:
         """The file's names of the fields that it names otherwise."""

@@ -76,6 +76,7 @@ class TestResult(Out):
     position: int
     status: ResultStatus
     input: Any
+    turns: list[Any] | None
     expected: Any
     output: Any
     scores: Any
@@ -111,7 +112,8 @@ _RUN_COLUMNS = (
     _VERSION,
 )
 _RESULT_COLUMNS = (
-    *(_result.test_id, _result.position, _result.status, tables.test.c.input, tables.test.c.expected),
+    *(_result.test_id, _result.position, _result.status),
+    *(tables.test.c.input, tables.test.c.turns, tables.test.c.expected),
     *(_result.output, _result.scores, _result.latency_ms, _result.attempts, _result.http_status),
     *(_result.error, _result.finished_at),
 )

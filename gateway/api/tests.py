@@ -45,6 +45,7 @@ class Test(Out):
     id: UUID
     position: int
     input: Any
+    turns: list[Any] | None
     expected: Any
     tags: list[str]
     assertions: list[Any]

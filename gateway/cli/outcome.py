@@ -98,16 +98,24 @@ def _cells(row: Mapping[str, Any]) -> list[Text]:
     return [
         Text(str(row["position"] + 1)),
         Text(row["status"], style=color),
-        *(Text(excerpt(row[name], _CELL)) if row[name] is not None else Text("") for name in ("input", "expected")),
-        Text("" if (output := _output(row)) is None else excerpt(output, _CELL)),
+        *(_cell(value) for value in (_asked(row), row["expected"], _output(row))),
         Text(excerpt(_reason(row), _REASON)),
     ]
+
+
+def _cell(value: Any) -> Text:
+    return Text("" if value is None else excerpt(value, _CELL))
+
+
+def _asked(row: Mapping[str, Any]) -> Any:
+    """The input, or those of the turns."""
+    return row["input"] if row["turns"] is None else [turn["input"] for turn in row["turns"]]
 
 
 def _output(row: Mapping[str, Any]) -> Any:
     """What was judged; what else was mapped out of the response stands beside it."""
     output = row["output"]
-    return output["output"] if isinstance(output, dict) and "output" in output else output
+    return output.get("output") if isinstance(output, dict) else output
 
 
 def _reason(row: Mapping[str, Any]) -> str:

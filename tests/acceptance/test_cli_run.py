@@ -103,6 +103,16 @@ def test_the_exit_status_is_the_outcome(
     assert f"{status}: 2 tests" in ended.stdout
 
 
+def test_a_wrong_turn_is_shown_with_all_that_was_asked(bench: Bench) -> None:
+    suite = bench.suite("say yes")
+    turns = [{"input": "say no", "assertions": [{"type": "contains", "value": "x"}]}, {"input": "say yes"}]
+    (bench.folder / "suite.jsonl").write_text(json.dumps({"turns": turns}) + "\n")
+    suite.write_text(suite.read_text().replace("{input: q}", "{}"))
+    shown = "".join(bench.run(suite).stdout.split())
+    assert '["sayno","sayyes"]' in shown
+    assert "turn1:contains" in shown
+
+
 def test_a_suite_that_runs_again_is_not_stored_again(bench: Bench) -> None:
     suite = bench.suite("say yes", name="again")
     before = [bench.count(resource) for resource in ("endpoints", "test-sets", "test-configurations", "test-runs")]

@@ -96,7 +96,10 @@ async def test_unknown_fields_are_refused_by_name(api: httpx.AsyncClient) -> Non
         ("/v1/endpoints", ENDPOINT | {"name": "a\0b"}, "/name"),
         ("/v1/endpoints", ENDPOINT | {"headers": {"Host": "x"}}, "/headers"),
         ("/v1/test-sets", TEST_SET | {"tests": [{"input": "a"}, {"input": 5}]}, "/tests/1/input"),
-        ("/v1/test-sets", TEST_SET | {"tests": [{"expected": "a"}]}, "/tests/0/input"),
+        ("/v1/test-sets", TEST_SET | {"tests": [{"expected": "a"}]}, "/tests/0"),
+        ("/v1/test-sets", TEST_SET | {"tests": [{"input": "a", "turns": [{"input": "b"}]}]}, "/tests/0"),
+        ("/v1/test-sets", TEST_SET | {"tests": [{"turns": []}]}, "/tests/0/turns"),
+        ("/v1/test-sets", TEST_SET | {"tests": [{"turns": [{"input": "a"}, {}]}]}, "/tests/0/turns/1/input"),
         (
             "/v1/test-sets",
             TEST_SET | {"tests": [{"input": "a", "assertions": [{"type": "x"}]}]},

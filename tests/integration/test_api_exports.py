@@ -34,19 +34,22 @@ _values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_texts, inner, max_size=3),
     max_leaves=6,
 )
-_tests = st.fixed_dictionaries(
-    {
-        "input": _texts
-        | st.lists(st.fixed_dictionaries({"role": st.just("user"), "content": _texts}), min_size=1, max_size=2)
-    },
-    optional={
-        "expected": _values,
-        "tags": st.lists(
-            _texts.map(str.strip).filter(lambda tag: tag.isprintable() and "," not in tag and tag), max_size=3
-        ),
-        "metadata": st.dictionaries(_texts, _values, max_size=3),
-        "assertions": st.just([{"type": "contains", "value": 'a"\n', "not": True}]),
-    },
+_inputs = _texts | st.lists(st.fixed_dictionaries({"role": st.just("user"), "content": _texts}), min_size=1, max_size=2)
+_turns = st.lists(st.fixed_dictionaries({"input": _inputs}, optional={"expected": _values}), min_size=1, max_size=2)
+_tests = st.builds(
+    lambda asked, others: asked | others,
+    st.fixed_dictionaries({"input": _inputs}) | st.fixed_dictionaries({"turns": _turns}),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "expected": _values,
+            "tags": st.lists(
+                _texts.map(str.strip).filter(lambda tag: tag.isprintable() and "," not in tag and tag), max_size=3
+            ),
+            "metadata": st.dictionaries(_texts, _values, max_size=3),
+            "assertions": st.just([{"type": "contains", "value": 'a"\n', "not": True}]),
+        },
+    ),
 )
 
 

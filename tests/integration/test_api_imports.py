@@ -74,6 +74,22 @@ async def test_an_imported_test_is_stored_as_one_that_was_sent_as_json(api: http
         assert {**one, "id": ""} == {**other, "id": ""}
 
 
+async def test_a_file_can_have_tests_of_several_turns(api: httpx.AsyncClient) -> None:
+    path = await new_set(api)
+    turns = [{"input": "a", "expected": "b"}, {"input": "c", "assertions": [{"type": "is_json"}]}]
+    await api.post(f"{path}/import", content=lines({"turns": turns, "expected": "d"}, {"input": "e"}), headers=JSONL)
+    first, second = await stored(api, path)
+    assert (first["input"], first["expected"], second["turns"]) == (None, "d", None)
+    assert [(turn["input"], turn["expected"]) for turn in first["turns"]] == [("a", "b"), ("c", None)]
+    assert first["turns"][1]["assertions"][0]["type"] == "is_json"
+    problem = await refused(api, path, lines({"turns": [{"input": "a"}, {"input": 1}]}, {"turns": None}), JSONL)
+    assert next((fault["line"], fault["pointer"]) for fault in problem["errors"]) == (1, "/turns/1/input")
+    assert (problem["errors"][-1]["line"], problem["errors"][-1]["detail"]) == (
+        2,
+        "A test has either an input, or turns that are asked one after another.",
+    )
+
+
 async def test_the_rows_of_a_table_become_tests(api: httpx.AsyncClient) -> None:
     path = await new_set(api)
     content = (

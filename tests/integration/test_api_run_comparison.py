@@ -26,7 +26,11 @@ class History:
 
     def test_set(self, *inputs: str) -> UUID:
         """A configuration with one test for each input."""
-        return add_configuration(self.admin, self.organization_id, tests=[{"input": text} for text in inputs])
+        return self.tests(*({"input": text} for text in inputs))
+
+    def tests(self, *tests: dict[str, Any]) -> UUID:
+        """A configuration with these tests."""
+        return add_configuration(self.admin, self.organization_id, tests=list(tests))
 
     def run(self, configuration: UUID, *statuses: str) -> UUID:
         """A run of the set's first tests, which ended so."""
@@ -79,6 +83,20 @@ async def test_every_test_is_told_by_how_its_status_changed(api: httpx.AsyncClie
         "reason": "why",
     }
     assert (first["baseline"]["status"], first["baseline"]["output"]) == ("pass", "pass 0")
+
+
+async def test_tests_of_several_turns_are_matched_by_what_these_ask(api: httpx.AsyncClient, history: History) -> None:
+    turns = [{"input": "a"}, {"input": [{"role": "user", "content": "b"}]}]
+    corrected = [turns[0] | {"expected": "c", "assertions": [{"type": "equals"}]}, turns[1]]
+    earlier = history.run(history.tests({"turns": turns}, {"input": "a"}, {"turns": turns[:1]}), *["pass"] * 3)
+    run = history.run(history.tests({"turns": [{"input": "z"}]}, {"turns": corrected}, {"input": "a"}), *["fail"] * 3)
+    items = (await _compare(api, run, earlier))["items"]
+    assert [(item["change"], item["input"]) for item in items] == [
+        ("only_in_run", '["z"]'),
+        ("newly_failing", '["a", [{"role": "user", "content": "b"}]]'),
+        ("newly_failing", "a"),
+        ("only_in_baseline", '["a"]'),
+    ]
 
 
 async def test_a_list_can_be_of_some_changes_and_comes_in_pages(api: httpx.AsyncClient, history: History) -> None:

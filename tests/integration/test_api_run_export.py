@@ -55,7 +55,7 @@ async def test_csv_has_a_heading_and_a_line_for_each_result(api: httpx.AsyncClie
     rows = await _csv(api, run)
     assert list(rows[0]) == [
         *("position", "test_id", "status", "input", "expected", "output", "score", "reason"),
-        *("latency_ms", "attempts", "http_status", "error_code", "error_message", "finished_at"),
+        *("latency_ms", "attempts", "http_status", "error_code", "error_message", "finished_at", "turns"),
     ]
     assert [(row["position"], row["status"]) for row in rows] == [
         (str(position), status) for position, (_, status, _) in enumerate(RESULTS)

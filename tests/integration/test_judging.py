@@ -53,7 +53,7 @@ async def test_the_assertions_of_a_test_are_judged_before_the_metrics_of_its_con
     assert row["scores"]["score"] == pytest.approx(2 / 3, abs=1e-6)
     assert row["scores"]["reason"] == "own: looked for '9' in '18'"
     assert set(row["scores"]["scores"][0]) == {
-        *("name", "type", "score", "threshold", "passed", "reason", "duration_ms"),
+        *("name", "type", "turn", "score", "threshold", "passed", "reason", "duration_ms"),
     }
 
 

@@ -35,7 +35,7 @@ from workerapp.contract.invocation import ReceivedResponse, SentRequest
 from workerapp.contract.mapping import MAX_PATH_LENGTH
 from workerapp.contract.outbound import MAX_URL_LENGTH
 from workerapp.contract.patterns import MAX_PATTERN_LENGTH
-from workerapp.contract.specs import EndpointSpec, Message, TestSpec
+from workerapp.contract.specs import EndpointSpec, Message, TestSpec, Turn
 
 MODELS: dict[str, type[BaseModel]] = {
     "Service": About,
@@ -66,6 +66,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "TestsImported": Imported,
     "TestSet": TestSet,
     "Test": Test,
+    "Turn": Turn,
     "Message": Message,
     "TestConfigurationCreation": TestConfigurationCreation,
     "TestConfiguration": TestConfiguration,

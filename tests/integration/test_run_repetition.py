@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from tests.integration.lane_runs import Runs, serving
 from tests.postgres import TestDatabase
 from tests.records import add_organization, connect
-from workerapp.contract.metrics import StartsWith
+from workerapp.contract.metrics import HttpStatus, StartsWith
 from workerapp.contract.repetition import AnswersAgain, TestsAgain
 from workerapp.contract.states import ResultStatus
 from workerapp.db.engine import WorkerDatabase
@@ -142,3 +143,54 @@ async def test_a_run_whose_source_was_pruned_meanwhile_is_not_planned_from_the_s
     runs.admin.execute("DELETE FROM test_result")
     with pytest.raises(PlanFailed, match="no such results any more"):
         runs.repeat(lane.test_run_id, TestsAgain(source_id=lane.test_run_id))
+
+
+async def test_stored_answers_are_judged_again_turn_by_turn(runs: Runs):
+    turns = [{"input": "a", "expected": "a", "assertions": [{"type": "equals"}]}, {"input": "bb"}]
+    broken = [{"input": "c"}, {"input": "broken"}]
+    async with serving() as application:
+        (lane,) = runs.plan(application.url, [{"turns": turns}, {"turns": broken}])
+        await runs.work(lane)
+        # What ended without an answer stays an error, whatever is asked for now.
+        metrics = [StartsWith(type="starts_with", value="b"), HttpStatus(type="http_status", codes=(200, 500))]
+        (again,) = runs.repeat(lane.test_run_id, AnswersAgain(source_id=lane.test_run_id, metrics=metrics))
+        await runs.work(again)
+    assert application.asked["a"] == application.asked["bb"] == application.asked["c"] == 1
+    answers = [_conversations(runs, run) for run in (lane.test_run_id, again.test_run_id)]
+    (first, error), (judged, error_again) = answers
+    assert (first["error"]["code"], judged["status"]) == ("not_judged", "pass")
+    assert [(one["turn"], one["type"]) for one in judged["scores"]["scores"]] == [
+        (1, "equals"),
+        (None, "starts_with"),
+        (None, "http_status"),
+    ]
+    assert first["output"] == judged["output"]
+    assert (judged["latency_ms"], judged["attempts"]) == (first["latency_ms"], 0)
+    assert error["error"]["message"].startswith("turn 2: the endpoint answered HTTP 500")
+    assert [told["output"] for told in error["output"]["turns"]] == ["c", None]
+    assert {**error_again, "attempts": 4} == error
+
+
+async def test_a_status_that_was_asked_for_and_is_not_any_more_is_an_error(runs: Runs):
+    test = {"input": "status 422", "assertions": [], "expected": "x"}
+    async with serving() as application:
+        (lane,) = runs.plan(application.url, [test], metrics=[{"type": "http_status", "codes": [422]}])
+        await runs.work(lane)
+        again = [
+            AnswersAgain(source_id=lane.test_run_id),
+            AnswersAgain(source_id=lane.test_run_id, metrics=[StartsWith(type="starts_with", value="nu")]),
+        ]
+        lanes = [runs.repeat(lane.test_run_id, repetition)[0] for repetition in again]
+        for one in lanes:
+            await runs.work(one)
+    assert [list(runs.statuses(one.test_run_id).values()) for one in (lane, *lanes)] == [["pass"], ["pass"], ["error"]]
+
+
+def _conversations(runs: Runs, run: UUID) -> list[dict[str, Any]]:
+    rows = runs.admin.execute(
+        "SELECT jsonb_build_object('status', status, 'output', output, 'scores', scores, 'latency_ms', latency_ms,"
+        " 'attempts', attempts, 'http_status', http_status, 'error', error)"
+        " FROM test_result WHERE test_run_id = %s ORDER BY position",
+        (run,),
+    )
+    return [row for (row,) in rows]

@@ -104,10 +104,11 @@ def target(
     policy: OutboundPolicy = LOOPBACK,
     per_test_timeout: float = 20.0,
     tokens: TokenCache | None = None,
+    limits: TargetLimits = QUICK,
     **fields: Any,
 ) -> Target:
     spec = EndpointSpec.model_validate({"name": "site", "url": url, "request": {"q": "{{ input }}"}} | fields)
-    return Target(spec, policy, per_test_timeout=per_test_timeout, limits=QUICK, tokens=tokens)
+    return Target(spec, policy, per_test_timeout=per_test_timeout, limits=limits, tokens=tokens)
 
 
 def question(text: Any = "Why?", **fields: Any) -> Question:

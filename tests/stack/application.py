@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections import Counter
@@ -11,26 +12,38 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Application:
-    """Answers `say X` with X; `fail` gets a 400; `wait` is answered when `gate` is open."""
+    """Answers `say X` with X; `fail` gets a 400; `wait` is answered when `gate` is open.
+
+    Asked in a conversation, it remembers what it was asked, answers `recall` with that, and gives the conversation a
+    name of its own, by which it wants to be asked the next time.
+    """
 
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.asked: Counter[str] = Counter()
         self.is_waiting = threading.Event()
         self.port = 0
+        self.conversations: dict[str, list[str]] = {}
+        self._numbers = itertools.count(1)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/"
 
-    def answer(self, question: str) -> tuple[int, object]:
+    def answer(self, question: str, conversation: str | None = None) -> tuple[int, object]:
         self.asked[question] += 1
         if question == "fail":
             return 400, {"error": "no"}
         if question == "wait":
             self.is_waiting.set()
             self.gate.wait(60)
-        return 200, {"output": question.removeprefix("say ")}
+        if conversation is None:
+            return 200, {"output": question.removeprefix("say ")}
+        name = conversation if conversation in self.conversations else f"conversation {next(self._numbers)}"
+        said = self.conversations.setdefault(name, [])
+        output = "; ".join(said) if question == "recall" else question.removeprefix("say ")
+        said.append(question)
+        return 200, {"output": output, "conversation": name}
 
 
 @contextmanager
@@ -43,7 +56,7 @@ def application() -> Iterator[Application]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            status, answer = served.answer(body["input"])
+            status, answer = served.answer(body["input"], body.get("conversation"))
             payload = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

@@ -132,6 +132,7 @@ def test_verdict_as_json_is_plain_and_short() -> None:
     assert {**score, "duration_ms": 0, "reason": ""} == {
         "name": "exact",
         "type": "equals",
+        "turn": None,
         "score": 0.0,
         "passed": False,
         "threshold": None,

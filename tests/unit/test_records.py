@@ -45,6 +45,23 @@ def test_columns_with_json_hold_what_a_text_cannot() -> None:
     ]
 
 
+def test_a_test_has_turns_in_place_of_an_input() -> None:
+    lines = (
+        '{"turns": [{"input": "a"}], "expected": 1}\n{"input": null, "turns": [{"input": "b"}]}\n{"question": "c"}\n'
+    )
+    assert read(JSON_LINES, lines, input="question") == [
+        {"turns": [{"input": "a"}], "expected": 1},
+        {"turns": [{"input": "b"}]},
+        {"input": "c"},
+    ]
+    assert read(JSON_LINES, '{"script": [1]}\n{"input": "a"}\n', turns="script") == [{"turns": [1]}, {"input": "a"}]
+    table = 'turns,expected\n"[{""input"": ""a""}]",1\nx,2\n'
+    assert read(TABLE, table) == [
+        {"turns": [{"input": "a"}], "expected": "1"},
+        (3, "turns: this is not JSON: expected value at line 1 column 1"),
+    ]
+
+
 def test_names_of_columns_can_differ() -> None:
     table = 'question,labels\na,"x,y"\n'
     assert read(TABLE, table, input="question", tags="labels") == [{"input": "a", "tags": ["x", "y"]}]

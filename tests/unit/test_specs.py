@@ -101,6 +101,8 @@ def test_header_values_are_not_in_messages_or_representations() -> None:
         {"input": "Why?"},
         {"input": [{"role": "system", "content": "x"}, {"role": "user", "content": [{"type": "text", "text": "y"}]}]},
         {"input": "Why?", "expected": ["a", 1, None], "metadata": {"a": {"b": 1}}, "assertions": [{"type": "equals"}]},
+        {"turns": [{"input": "Why?"}, {"input": [{"role": "user", "content": "And?"}], "expected": 7}], "input": None},
+        {"turns": [{"input": "Why?", "assertions": [{"type": "equals", "value": "so"}]}] * 50, "expected": "b"},
     ],
 )
 def test_test_is_accepted(fields: dict[str, Any]) -> None:
@@ -115,10 +117,21 @@ def test_test_is_accepted(fields: dict[str, Any]) -> None:
         {"input": []},
         {"input": [{"role": "king", "content": "x"}]},
         {"input": "x", "assertions": [{}]},
+        {"input": "x", "turns": [{"input": "y"}]},
+        {"turns": []},
+        {"turns": [{"input": "x"}] * 51},
+        {"turns": [{"input": "x", "turns": [{"input": "y"}]}]},
+        {"turns": [{"expected": "x"}]},
     ],
 )
 def test_bad_test_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
+        TestSpec.model_validate(fields)
+
+
+@pytest.mark.parametrize("fields", [{}, {"input": "x", "turns": [{"input": "y"}]}])
+def test_a_test_asks_one_thing_or_several_in_turn(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="a test has either an input, or turns that are asked one after another"):
         TestSpec.model_validate(fields)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,17 @@ def test_a_date_is_a_text(tmp_path: Path) -> None:
     assert suite.test_set["tests"] == [{"input": "when", "expected": "2024-01-31"}]
 
 
+def test_a_test_may_have_turns(tmp_path: Path) -> None:
+    turns = [{"input": "a", "expected": "b"}, {"input": [{"role": "user", "content": "c"}]}]
+    (tmp_path / "t.jsonl").write_text(json.dumps({"script": turns}) + '\n{"question": "d"}\n')
+    named = "test_set: {name: t, file: t.jsonl, fields: {turns: script, input: question}}"
+    tests = [{"turns": turns}, {"input": "d"}]
+    assert load(tmp_path, ENDPOINT + named).test_set["tests"] == tests
+    assert load(tmp_path, ENDPOINT + f"test_set: {{name: t, tests: {json.dumps(tests)}}}").test_set["tests"] == tests
+    said = problem(tmp_path, ENDPOINT + "test_set:\n  name: t\n  tests:\n    - turns:\n        - {}\n")
+    assert said == "suite.yaml, line 10: test_set.tests.0.turns.0.input is missing"
+
+
 def test_secrets_come_from_the_environment(tmp_path: Path) -> None:
     text = ENDPOINT + '  headers: {Authorization: "Bearer ${TOKEN}"}\n' + INLINE
     assert load(tmp_path, text, TOKEN="t-1").endpoint["headers"] == {"Authorization": "Bearer t-1"}
@@ -200,7 +212,7 @@ def test_a_wrong_file_of_tests_is_answered_with_the_line_and_the_reason(
 def test_many_faults_are_not_all_told(tmp_path: Path) -> None:
     tests = "test_set:\n  name: s\n  tests:\n" + "    - {}\n" * 9
     lines = problem(tmp_path, ENDPOINT + tests).splitlines()
-    assert lines[0] == "suite.yaml, line 9: test_set.tests.0.input is missing"
+    assert lines[0].startswith("suite.yaml, line 9: test_set.tests.0: a test has either an input, or turns")
     assert lines[-1] == "… and 4 more"
 
 

@@ -17,6 +17,7 @@ from workerapp.contract.template import compile_request
 
 MEBIBYTE = 1_048_576
 MAX_INPUT_LENGTH = 1_000_000
+MAX_TURNS = 50
 MAX_QUERY = 100
 MAX_SYSTEM_LENGTH = 100_000
 
@@ -126,15 +127,30 @@ class Message(Spec):
     content: Annotated[str, Field(max_length=MAX_INPUT_LENGTH)] | list[dict[str, JsonValue]]
 
 
+#: What is asked: a text, or the messages of a conversation.
+Input: TypeAlias = (
+    Annotated[str, Field(max_length=MAX_INPUT_LENGTH)] | Annotated[list[Message], Field(min_length=1, max_length=1000)]
+)
+
+
+class Turn(Spec):
+    """One turn of a test that has several: what is asked then, and how the answer to it is judged."""
+
+    input: Input
+    expected: JsonValue = None
+    assertions: Annotated[list[Metric], Field(max_length=100)] = Field(default_factory=list)
+
+
 class TestSpec(Spec):
-    """One test: what is asked, what is expected, and metrics of its own besides those of the configuration."""
+    """One test: what is asked, what is expected, and metrics of its own besides those of the configuration.
+
+    What is asked is one `input`, or `turns` one after another.
+    """
 
     __test__ = False  # It is not a test case, whatever pytest makes of its name.
 
-    input: (
-        Annotated[str, Field(max_length=MAX_INPUT_LENGTH)]
-        | Annotated[list[Message], Field(min_length=1, max_length=1000)]
-    )
+    input: Input | None = None
+    turns: Annotated[list[Turn], Field(min_length=1, max_length=MAX_TURNS)] | None = None
     expected: JsonValue = None
     tags: Annotated[list[Tag], Field(max_length=20)] = Field(default_factory=list)
     metadata: dict[str, JsonValue] = Field(default_factory=dict)
@@ -144,6 +160,12 @@ class TestSpec(Spec):
     @classmethod
     def _once_each(cls, tags: list[str]) -> list[str]:
         return list(dict.fromkeys(tags))
+
+    @model_validator(mode="after")
+    def _asks_one_thing(self) -> Self:
+        if (self.input is None) == (self.turns is None):
+            raise ValueError("a test has either an input, or turns that are asked one after another")
+        return self
 
 
 class ConfigurationSpec(Spec):

@@ -13,7 +13,7 @@ from workerapp.contract.template_budget import Budget, OverBudget, TemplateLimit
 from workerapp.contract.template_language import BUDGET, CONCAT, EACH, FILTERS, LANGUAGE
 
 #: What a template may use. The expected answer is not among them: an endpoint must not see it.
-VARIABLES = frozenset({"input", "messages", "metadata", "conversation_id", "test_run_id", "test_id"})
+VARIABLES = frozenset({"input", "messages", "turn", "metadata", "conversation_id", "test_run_id", "test_id"})
 DEFAULT_LIMITS = TemplateLimits()
 
 _RESULT = "result"

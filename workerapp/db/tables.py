@@ -143,6 +143,7 @@ test = Table(
     _needed("created_at", Time),
     _optional("archived_at", Time),
     _needed("tags", ARRAY(Text)),
+    _optional("turns", OptionalJSON),
 )
 
 test_configuration = Table(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid5
@@ -20,32 +20,41 @@ class Question:
     test_run_id: UUID
     input: str | list[dict[str, Any]]
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    #: The messages of the turns before this one.
+    history: Sequence[dict[str, Any]] = ()
+    turn: int = 1
+    #: What the application itself calls the conversation, once it has said so.
+    conversation_id: Any = None
 
     def variables(self, *, system: str | None = None, with_conversation: bool = True) -> dict[str, Any]:
-        """The request template's variables; `input` is the last user message of a conversation.
+        """The request template's variables; `input` is the last user message of what this turn asks.
 
         `system` becomes the first message, unless the conversation has a system message of its own. The conversation's
         id costs 5 µs and may be left out.
         """
-        if isinstance(self.input, str):
-            last: Any = self.input
-            messages = [{"role": "user", "content": self.input}]
-        else:
-            messages = self.input
-            last = next((m["content"] for m in reversed(messages) if m["role"] == "user"), "")
+        asked = as_messages(self.input)
+        last = next((m["content"] for m in reversed(asked) if m["role"] == "user"), "")
+        messages = [*self.history, *asked]
         if system is not None and not any(m["role"] in _SYSTEM_ROLES for m in messages):
             messages = [{"role": "system", "content": system}, *messages]
         variables = {
             "input": last,
             "messages": messages,
+            "turn": self.turn,
             "metadata": self.metadata,
             "test_id": str(self.test_id),
             "test_run_id": str(self.test_run_id),
         }
         if with_conversation:
             # Every test is a conversation of its own, and the same one however often it is asked.
-            variables["conversation_id"] = str(uuid5(self.test_run_id, str(self.test_id)))
+            ours = str(uuid5(self.test_run_id, str(self.test_id)))
+            variables["conversation_id"] = ours if self.conversation_id is None else self.conversation_id
         return variables
+
+
+def as_messages(asked: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages of an input; a text is what a user says."""
+    return [{"role": "user", "content": asked}] if isinstance(asked, str) else asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

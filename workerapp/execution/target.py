@@ -45,6 +45,8 @@ class TargetLimits:
     excerpt_length: int = 200
     #: Tests in a row that do not reach the endpoint before it is not asked any more; 0: never.
     circuit_tests: int = 25
+    #: Characters that the answers to all turns of a test may have together.
+    conversation_length: int = 4_000_000
     token: TokenLimits = field(default_factory=TokenLimits)
 
 
@@ -114,14 +116,23 @@ class Target:
         await self._open.aclose()
         self._session = None
 
+    @property
+    def limits(self) -> TargetLimits:
+        return self._limits
+
     def hold(self, seconds: float) -> None:
         """Start no request for so long, as after a Retry-After that somebody else was given."""
         self._pace.hold(seconds)
 
-    async def ask(self, question: Question, trace: Trace | None = None) -> Answer:
+    def deadline(self) -> float:
+        """When a test that begins now must have ended, on the clock of the loop."""
+        return asyncio.get_running_loop().time() + self._per_test_timeout
+
+    async def ask(self, question: Question, trace: Trace | None = None, *, deadline: float | None = None) -> Answer:
         """Ask one question; whatever goes wrong with the endpoint is in the answer, and only cancelling raises.
 
-        `trace` is told what is sent and what comes.
+        `trace` is told what is sent and what comes. `deadline` is that of the test the question belongs to, where it
+        has begun before.
         """
         if self._refusal is not None:
             return Answer(error=self._refusal)
@@ -132,8 +143,8 @@ class Target:
         except TemplateFailed as exc:
             reason = f"the request template could not be rendered: {exc}"
             return Answer(error=self._failures.of(ErrorCode.TEMPLATE_FAILED, reason).reason)
-        began = asyncio.get_running_loop().time()
-        progress = _Progress(began, began + self._per_test_timeout, trace)
+        ends_at = self.deadline() if deadline is None else deadline
+        progress = _Progress(ends_at - self._per_test_timeout, ends_at, trace)
         try:
             async with asyncio.timeout_at(progress.deadline):
                 answer = await self._ask(request, progress)

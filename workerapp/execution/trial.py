@@ -15,14 +15,24 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from workerapp.contract.endpoint_secrets import reveal_secrets
-from workerapp.contract.metrics import HttpStatus, Metric
-from workerapp.contract.reasons import ErrorCode
+from workerapp.contract.metrics import Metric
+from workerapp.contract.reasons import ErrorCode, ErrorReason
 from workerapp.contract.specs import ConfigurationSpec
 from workerapp.contract.states import ResultStatus
 from workerapp.db.sealing import SealingUnavailable
+from workerapp.execution.conversation import (
+    TURNS,
+    Criteria,
+    Step,
+    converse,
+    name_turn,
+    plan_steps,
+    read_transcript,
+    transcript,
+)
 from workerapp.execution.credentials import TokenCache, TokenLimits
 from workerapp.execution.exchange import Answer, Question
-from workerapp.execution.metrics.evaluate import evaluate
+from workerapp.execution.metrics.evaluate import Judged, evaluate
 from workerapp.execution.metrics.finding import Answered, JudgingLimits
 from workerapp.execution.metrics.verdict import Verdict
 from workerapp.execution.plan import RESCORE_OF
@@ -46,13 +56,14 @@ _METRICS: TypeAdapter[list[Metric]] = TypeAdapter(list[Metric])
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LeasedTest:
-    """A test as its row has it."""
+    """A test as its row has it: it has `turns`, or otherwise the one `input`."""
 
     id: UUID
     input: Any
     expected: Any
     assertions: Sequence[Any]
     metadata: Mapping[str, Any]
+    turns: Sequence[Mapping[str, Any]] | None = None
     #: What the endpoint answered in another run, if that is to be judged again.
     output: Mapping[str, Any] | None = None
     latency_ms: float | None = None
@@ -82,40 +93,52 @@ class Trials:
         try:
             if self._target is None and test.error is not None:
                 return _unanswered_before(test)
-            answer = await self._ask(test)
-            own = _METRICS.validate_python(test.assertions) if test.assertions else []
-            metrics = [*own, *self._configuration.metrics]
-            if answer.error is not None and not _is_asked_for(answer, metrics):
-                return _unanswered(test, answer)
-            return _judged(test, answer, await self._judge(metrics, test, answer))
+            steps = self._steps(test)
+            answers = await self._ask(test, steps)
+            verdict = None
+            if steps[len(answers) - 1].can_judge(answers[-1]):
+                verdict = await self._judge(steps, answers)
+            return _row(test, steps, answers, verdict)
         except Exception:
             # One test must not take its lane along; what is wrong with it is ours to read.
             fields = {"test_id": str(test.id), "test_run_id": str(self._test_run_id)}
             logger.exception("test_not_executed", extra=fields)
-            return _row(test, ResultStatus.ERROR, error=NOT_EXECUTED)
+            return _not_executed(test, NOT_EXECUTED)
 
-    async def _ask(self, test: LeasedTest) -> Answer:
+    def _steps(self, test: LeasedTest) -> list[Step]:
+        own = _METRICS.validate_python(test.assertions) if test.assertions else []
+        final = Criteria(metrics=[*own, *self._configuration.metrics], expected=test.expected)
+        return plan_steps(test.input, test.turns, final)
+
+    async def _ask(self, test: LeasedTest, steps: Sequence[Step]) -> list[Answer]:
         if self._target is None:
             # Nothing here waits, and the lane has other things to do too.
             await asyncio.sleep(0)
             return _answered_before(test)
         question = Question(test_id=test.id, test_run_id=self._test_run_id, input=test.input, metadata=test.metadata)
-        return await self._target.ask(question)
+        return await converse(self._target, question, steps)
 
-    async def _judge(self, metrics: Sequence[Metric], test: LeasedTest, answer: Answer) -> Verdict:
-        answered = Answered(
+    async def _judge(self, steps: Sequence[Step], answers: Sequence[Answer]) -> Verdict:
+        judged = [
+            Judged(metrics=criteria.metrics, answered=self._answered(criteria, answer), turn=criteria.turn)
+            for step, answer in zip(steps, answers, strict=True)
+            for criteria in step.criteria
+        ]
+        judge = partial(evaluate, judged, pass_threshold=self._configuration.pass_threshold)
+        if _is_quick(judged):
+            return judge()
+        return await asyncio.get_running_loop().run_in_executor(self._bench, judge)
+
+    def _answered(self, criteria: Criteria, answer: Answer) -> Answered:
+        return Answered(
             output=answer.output,
             extra=answer.extra,
-            expected=test.expected,
+            expected=criteria.expected,
             latency_ms=answer.latency_ms,
             http_status=answer.http_status,
             missing=None if answer.error is None else answer.error.message,
             limits=self._limits,
         )
-        judge = partial(evaluate, metrics, answered, pass_threshold=self._configuration.pass_threshold)
-        if len(answered.text) <= SHORT_OUTPUT and not any(metric.type == "json_schema" for metric in metrics):
-            return judge()
-        return await asyncio.get_running_loop().run_in_executor(self._bench, judge)
 
 
 class Unopened:
@@ -126,7 +149,7 @@ class Unopened:
 
     async def execute(self, test: LeasedTest) -> dict[str, Any]:
         """The result of a test that was not asked."""
-        return _row(test, ResultStatus.ERROR, error=self._error)
+        return _not_executed(test, self._error)
 
 
 @asynccontextmanager
@@ -163,15 +186,10 @@ async def open_trials(
             yield trials
 
 
-def _is_asked_for(answer: Answer, metrics: Sequence[Metric]) -> bool:
-    """Whether a status that is no success is judged all the same, because the test has metrics of the status.
-
-    One that may go away by itself (408, 5xx) is an error still, unless one of the metrics names it.
-    """
-    named = {code for metric in metrics if isinstance(metric, HttpStatus) for code in metric.codes}
-    if answer.error is None or answer.error.code is not ErrorCode.HTTP_STATUS or not named:
+def _is_quick(judged: Sequence[Judged]) -> bool:
+    if any(metric.type == "json_schema" for one in judged for metric in one.metrics):
         return False
-    return answer.http_status in named or not answer.error.retryable
+    return sum(len(one.answered.text) for one in judged if one.metrics) <= SHORT_OUTPUT
 
 
 def judging_limits(settings: WorkerSettings) -> JudgingLimits:
@@ -191,6 +209,7 @@ def target_limits(settings: WorkerSettings) -> TargetLimits:
         backoff_seconds=settings.target_backoff_seconds,
         backoff_max_seconds=settings.target_backoff_max_seconds,
         circuit_tests=settings.target_circuit_tests,
+        conversation_length=settings.target_conversation_length,
         token=TokenLimits(
             timeout=settings.target_token_seconds,
             max_bytes=settings.target_token_max_bytes,
@@ -205,45 +224,58 @@ def output_of(answer: Answer) -> dict[str, Any] | None:
     return None if answer.error is not None else {"output": answer.output, **answer.extra}
 
 
-def _answered_before(test: LeasedTest) -> Answer:
+def _answered_before(test: LeasedTest) -> list[Answer]:
     """No request is made, so none is counted; how long the answer took is still true."""
     extra = dict(test.output or {})
+    if test.turns is not None:
+        return read_transcript(extra[TURNS])
+    if test.output is None:
+        # Without an error of its own it was judged by its status.
+        reason = ErrorReason(ErrorCode.HTTP_STATUS, f"the endpoint answered HTTP {test.http_status}")
+        return [Answer(http_status=test.http_status, latency_ms=test.latency_ms, error=reason)]
     output = extra.pop("output", None)
-    return Answer(output=output, extra=extra, http_status=test.http_status, latency_ms=test.latency_ms)
+    return [Answer(output=output, extra=extra, http_status=test.http_status, latency_ms=test.latency_ms)]
 
 
 def _unanswered_before(test: LeasedTest) -> dict[str, Any]:
-    asked = {"latency_ms": test.latency_ms, "http_status": test.http_status}
-    return _row(test, ResultStatus.ERROR, error=dict(test.error or {})) | asked
+    asked = {"output": test.output, "latency_ms": test.latency_ms, "http_status": test.http_status}
+    return _not_executed(test, dict(test.error or {})) | asked
 
 
-def _unanswered(test: LeasedTest, answer: Answer) -> dict[str, Any]:
-    assert answer.error is not None
-    return _row(test, ResultStatus.ERROR, answer=answer, error=answer.error.as_json())
-
-
-def _judged(test: LeasedTest, answer: Answer, verdict: Verdict) -> dict[str, Any]:
-    error = None
-    if verdict.status is ResultStatus.ERROR:
-        error = {"code": "not_judged", "message": verdict.reason}
-    return _row(test, verdict.status, answer=answer, verdict=verdict, error=error)
-
-
-def _row(
-    test: LeasedTest,
-    status: ResultStatus,
-    *,
-    answer: Answer | None = None,
-    verdict: Verdict | None = None,
-    error: dict[str, Any] | None = None,
-) -> dict[str, Any]:
+def _not_executed(test: LeasedTest, error: dict[str, Any]) -> dict[str, Any]:
     return {
         "test_id": str(test.id),
-        "status": status.value,
-        "output": None if answer is None else output_of(answer),
-        "scores": None if verdict is None else verdict.as_json(),
-        "latency_ms": None if answer is None else answer.latency_ms,
-        "attempts": 0 if answer is None else answer.attempts,
-        "http_status": None if answer is None else answer.http_status,
+        "status": ResultStatus.ERROR.value,
+        "output": None,
+        "scores": None,
+        "latency_ms": None,
+        "attempts": 0,
+        "http_status": None,
         "error": error,
     }
+
+
+def _row(test: LeasedTest, steps: Sequence[Step], answers: Sequence[Answer], verdict: Verdict | None) -> dict[str, Any]:
+    """The result; without a verdict the last answer is the error that ended the test."""
+    last, output = answers[-1], output_of(answers[-1])
+    if test.turns is not None:
+        output = {**(output or {}), TURNS: transcript(steps, answers) if test.output is None else test.output[TURNS]}
+    return {
+        "test_id": str(test.id),
+        "status": ResultStatus.ERROR.value if verdict is None else verdict.status.value,
+        "output": output,
+        "scores": None if verdict is None else verdict.as_json(),
+        "latency_ms": last.latency_ms,
+        "attempts": sum(answer.attempts for answer in answers),
+        "http_status": last.http_status,
+        "error": _error(test, answers, verdict),
+    }
+
+
+def _error(test: LeasedTest, answers: Sequence[Answer], verdict: Verdict | None) -> dict[str, Any] | None:
+    error = answers[-1].error
+    if verdict is not None:
+        is_judged = verdict.status is not ResultStatus.ERROR
+        return None if is_judged else {"code": "not_judged", "message": verdict.reason}
+    assert error is not None
+    return (error if test.turns is None else name_turn(error, len(answers))).as_json()

@@ -69,6 +69,12 @@ BEGIN
     RETURN settle_run(p_run);
 END $$;
 
+-- What a test asks, whatever it expects: its input, or those of its turns as a list.
+CREATE OR REPLACE FUNCTION asked_by(t test) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(jsonb_path_query_array(t.turns, '$[*].input'), t.input)
+$$;
+
 CREATE OR REPLACE FUNCTION settle_reason(outcome text, errors bigint, executed bigint) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -37,13 +38,23 @@ _RESPONSE_JUDGES: Mapping[str, Callable[[Any, Answered], Finding]] = {
 }
 
 
-def evaluate(metrics: Sequence[Metric], answered: Answered, *, pass_threshold: float | None = None) -> Verdict:
-    """Judge an answer by all metrics; those of weight 0 are reported and decide nothing.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """An answer and the metrics that judge it; `turn` if they are those of a single turn."""
+
+    metrics: Sequence[Metric]
+    answered: Answered
+    turn: int | None = None
+
+
+def evaluate(judged: Sequence[Judged], *, pass_threshold: float | None = None) -> Verdict:
+    """Judge the answers of a test by all metrics; those of weight 0 are reported and decide nothing.
 
     It passes when every other metric does or, with a `pass_threshold`, when the weighted score reaches it.
     """
-    ends_at = perf_counter() + answered.limits.test_seconds
-    scores = tuple(_score(metric, answered, ends_at) for metric in metrics)
+    ends_at = perf_counter() + judged[0].answered.limits.test_seconds
+    metrics = [metric for one in judged for metric in one.metrics]
+    scores = tuple(_score(metric, one, ends_at) for one in judged for metric in one.metrics)
     deciding = [(metric.weight, score) for metric, score in zip(metrics, scores, strict=True) if metric.weight > 0]
     if not deciding:
         return Verdict(status=ResultStatus.UNSCORED, scores=scores)
@@ -52,12 +63,12 @@ def evaluate(metrics: Sequence[Metric], answered: Answered, *, pass_threshold: f
     return Verdict(status=status, scores=scores, score=mean, reason=reason)
 
 
-def _score(metric: Metric, answered: Answered, ends_at: float) -> Score:
+def _score(metric: Metric, judged: Judged, ends_at: float) -> Score:
     started = perf_counter()
     score: float | None = None
     passed: bool | None = None
     try:
-        finding = _find(metric, answered, in_time=started <= ends_at)
+        finding = _find(metric, judged.answered, in_time=started <= ends_at)
     except CannotJudge as exc:
         reason = str(exc)
     else:
@@ -68,6 +79,7 @@ def _score(metric: Metric, answered: Answered, ends_at: float) -> Score:
     return Score(
         name=metric.name or metric.type,
         type=metric.type,
+        turn=judged.turn,
         score=score,
         passed=passed,
         threshold=metric.threshold,
@@ -92,14 +104,14 @@ def _outcome(
     """A metric that could not judge outweighs all others: the test has no verdict then."""
     unjudged = next((score for score in scores if score.passed is None), None)
     if unjudged is not None:
-        return ResultStatus.ERROR, f"{unjudged.name}: {unjudged.reason}"
+        return ResultStatus.ERROR, unjudged.sentence
     failed = next((score for score in scores if not score.passed), None)
     if pass_threshold is not None and mean is not None:
         if mean >= pass_threshold:
             return ResultStatus.PASS, None
-        because = "" if failed is None else f"; {failed.name}: {failed.reason}"
+        because = "" if failed is None else f"; {failed.sentence}"
         return ResultStatus.FAIL, f"the weighted score {mean:g} is below {pass_threshold:g}{because}"
-    return (ResultStatus.PASS, None) if failed is None else (ResultStatus.FAIL, f"{failed.name}: {failed.reason}")
+    return (ResultStatus.PASS, None) if failed is None else (ResultStatus.FAIL, failed.sentence)
 
 
 def _mean(deciding: Sequence[tuple[float, Score]]) -> float | None:

@@ -14,11 +14,19 @@ class Score:
 
     name: str
     type: str
+    #: Where it judged a single turn of the test, which one.
+    turn: int | None = None
     score: float | None
     passed: bool | None
     threshold: float | None
     reason: str | None
     duration_ms: float
+
+    @property
+    def sentence(self) -> str:
+        """The reason, with what it is said of."""
+        where = "" if self.turn is None else f"turn {self.turn}: "
+        return f"{where}{self.name}: {self.reason}"
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

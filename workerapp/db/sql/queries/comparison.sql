@@ -1,18 +1,19 @@
 -- name: of_runs
 -- The tests of two runs side by side: how many changed in which way, and one page of those whose change is asked for,
 -- behind the place (:after_position, :after_side). A test of both runs is paired with itself. What is left is paired by
--- its input, in the order of the tests where several have the same: a test that was replaced has another id.
+-- what it asks (its input, or those of its turns), in the order of the tests where several ask the same: a test that was
+-- replaced has another id.
 WITH present AS MATERIALIZED (
     SELECT test_id, position, status FROM test_result WHERE test_run_id = :run AND organization_id = :organization_id
 ), earlier AS MATERIALIZED (
     SELECT test_id, position, status FROM test_result
     WHERE test_run_id = :baseline AND organization_id = :organization_id
 ), present_alone AS (
-    SELECT p.*, t.input, row_number() OVER (PARTITION BY t.input ORDER BY p.position) AS nth
+    SELECT p.*, asked_by(t) AS asked, row_number() OVER (PARTITION BY asked_by(t) ORDER BY p.position) AS nth
     FROM present p JOIN test t ON t.id = p.test_id
     WHERE NOT EXISTS (SELECT FROM earlier e WHERE e.test_id = p.test_id)
 ), earlier_alone AS (
-    SELECT e.*, t.input, row_number() OVER (PARTITION BY t.input ORDER BY e.position) AS nth
+    SELECT e.*, asked_by(t) AS asked, row_number() OVER (PARTITION BY asked_by(t) ORDER BY e.position) AS nth
     FROM earlier e JOIN test t ON t.id = e.test_id
     WHERE NOT EXISTS (SELECT FROM present p WHERE p.test_id = e.test_id)
 ), pair AS (
@@ -21,7 +22,7 @@ WITH present AS MATERIALIZED (
     FROM present p JOIN earlier e ON e.test_id = p.test_id
     UNION ALL
     SELECT p.test_id, e.test_id, p.position, e.position, p.status, e.status
-    FROM present_alone p FULL JOIN earlier_alone e ON e.input = p.input AND e.nth = p.nth
+    FROM present_alone p FULL JOIN earlier_alone e ON e.asked = p.asked AND e.nth = p.nth
 ), changed AS MATERIALIZED (
     -- Not where the test is read: row-level security lets no index be used for what it takes to be able to leak, as COALESCE.
     SELECT *, coalesce(test_id, baseline_test_id) AS any_test_id, coalesce(position, baseline_position) AS place, (position IS NULL)::integer AS side,
@@ -41,7 +42,7 @@ WITH present AS MATERIALIZED (
 )
 SELECT (SELECT jsonb_object_agg(change, tests) FROM (SELECT change, count(*) AS tests FROM changed GROUP BY 1) c) AS counts,
        page.place, page.side, page.change,
-       left(t.input #>> '{}', :excerpt) AS input,
+       left(asked_by(t) #>> '{}', :excerpt) AS input,
        page.test_id, page.position, page.status,
        CAST(p.scores->>'score' AS double precision) AS score, left(p.output->>'output', :excerpt) AS output,
        left(coalesce(p.error->>'message', p.scores->>'reason'), :excerpt) AS reason,

@@ -48,7 +48,7 @@ WITH chosen AS (
     FROM chosen WHERE r.test_run_id = chosen.test_run_id AND r.test_id = chosen.test_id
     RETURNING r.test_id, r.position, r.output, r.latency_ms, r.http_status, r.error
 )
-SELECT t.id, t.input, t.expected, t.assertions, t.metadata,
+SELECT t.id, t.input, t.turns, t.expected, t.assertions, t.metadata,
        leased.output, leased.latency_ms, leased.http_status, leased.error
 FROM leased JOIN test t ON t.id = leased.test_id
 ORDER BY leased.position

@@ -33,11 +33,11 @@ FROM test_run WHERE id = :source
 
 -- name: plan_answers_again
 -- One pending result for each answer of another run. It is copied, so that the source may be pruned meanwhile; an error
--- is where there is no answer.
+-- is where there is no answer, or a conversation that ended without its last one.
 WITH planned AS (
     INSERT INTO test_result (test_run_id, test_id, organization_id, position, output, latency_ms, http_status, error)
     SELECT :run, s.test_id, s.organization_id, row_number() OVER (ORDER BY s.position) - 1,
-           s.output, s.latency_ms, s.http_status, CASE WHEN s.output IS NULL THEN s.error END
+           s.output, s.latency_ms, s.http_status, CASE WHEN s.output -> 'output' IS NULL THEN s.error END
     FROM test_result s WHERE s.test_run_id = :source AND s.status NOT IN ('pending', 'cancelled')
     RETURNING 1
 )

@@ -19,11 +19,11 @@ WHERE test.id = listed.id AND test.test_set_id = :test_set AND test.organization
 
 -- name: append
 -- Stores a JSON array of tests, from a position on. COPY would be no way around: it does not go with row-level security.
-INSERT INTO test (organization_id, test_set_id, position, input, expected, tags, assertions, metadata)
+INSERT INTO test (organization_id, test_set_id, position, input, expected, tags, assertions, metadata, turns)
 SELECT CAST(:organization AS uuid), CAST(:test_set AS uuid), CAST(:position AS integer) + listed.number - 1,
        listed.test -> 'input', nullif(listed.test -> 'expected', 'null'),
        ARRAY(SELECT jsonb_array_elements_text(listed.test -> 'tags')),
-       listed.test -> 'assertions', listed.test -> 'metadata'
+       listed.test -> 'assertions', listed.test -> 'metadata', nullif(listed.test -> 'turns', 'null')
 FROM jsonb_array_elements(CAST(:tests AS jsonb)) WITH ORDINALITY AS listed (test, number)
 
 -- name: page
@@ -33,7 +33,7 @@ FROM test_set s LEFT JOIN (
     SELECT position, line, sum(octet_length(line)) OVER (ORDER BY position) - octet_length(line) AS filled
     FROM (
         SELECT position, json_build_object('input', input, 'expected', expected, 'tags', tags, 'metadata', metadata,
-                                           'assertions', assertions)::text AS line
+                                           'assertions', assertions, 'turns', turns)::text AS line
         FROM test
         WHERE test_set_id = :test_set AND organization_id = :organization AND archived_at IS NULL
           AND position > :after AND (CAST(:tag AS text) IS NULL OR CAST(:tag AS text) = ANY (tags))
