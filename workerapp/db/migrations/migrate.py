@@ -26,6 +26,7 @@ REPEATABLE = (
     "broker.sql",
     "outbox.sql",
     "runs.sql",
+    "comparison.sql",
     "control.sql",
     "sweep.sql",
     "adoption.sql",
