@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.outbox import enqueue
 from workerapp.app import Producer
 from workerapp.contract.caller import Caller
-from workerapp.contract.tasks import TEST_RUN_HEADER
+from workerapp.contract.tasks import RUN_GROUP_HEADER, TEST_RUN_HEADER
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +21,7 @@ class LaunchOptions:
 
     task_id: str | None = None
     test_run_id: UUID | None = None
+    run_group_id: UUID | None = None
     queue: str | None = None
 
 
@@ -61,6 +62,8 @@ class Launcher:
         headers = caller.headers()
         if options.test_run_id is not None:
             headers[TEST_RUN_HEADER] = str(options.test_run_id)
+        if options.run_group_id is not None:
+            headers[RUN_GROUP_HEADER] = str(options.run_group_id)
         task_id = options.task_id or str(uuid4())
         publishing: dict[str, Any] = {"task_id": task_id, "headers": headers}
         if options.queue is not None:

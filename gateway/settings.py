@@ -27,6 +27,8 @@ class GatewaySettings(SharedSettings):
     #: Queues that `POST /v1/tasks` accepts besides the default one.
     task_queues: Words = ()
     run_deadline_seconds: float = Field(default=DAY, gt=0)
+    #: How many configurations or endpoints one execution of a test set may have.
+    max_runs_per_group: int = Field(default=20, ge=1)
 
     #: Whether `/metrics` answers; it does so without a key.
     metrics: bool = True
@@ -43,7 +45,7 @@ class GatewaySettings(SharedSettings):
     max_page_size: int = Field(default=500, ge=1)
     #: How many metrics, HTTP statuses and error codes a run's statistics list, the most frequent first.
     max_statistics_groups: int = Field(default=200, ge=1)
-    #: How many characters of inputs, outputs and reasons a comparison of runs and a JUnit report show.
+    #: How many characters of inputs, outputs and reasons comparisons of runs and a JUnit report show.
     excerpt_length: int = Field(default=500, ge=1)
     #: How many results an export reads at once.
     export_page_size: int = Field(default=100, ge=1)

@@ -112,10 +112,42 @@ def add_run_group(admin: psycopg.Connection, organization_id: UUID, **columns: A
     return group_id
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedGroup:
+    """A group that has begun, and its runs."""
+
+    id: UUID
+    task_id: str
+    runs: tuple[PlannedRun, ...]
+
+
+def plan_group(admin: psycopg.Connection, organization_id: UUID, runs: int, tests: int) -> PlannedGroup:
+    """A running group of runs of one configuration, the first of which is the baseline."""
+    task_id = str(uuid4())
+    group_id = add_run_group(admin, organization_id, planned=runs, task_id=task_id)
+    add_task(admin, organization_id, id=task_id, name="execute_test_set", run_group_id=group_id)
+    questions = [{"input": f"question {number}"} for number in range(tests)]
+    configuration_id = add_configuration(admin, organization_id, tests=questions)
+    planned = tuple(
+        plan_run(admin, organization_id, configuration_id, run_group_id=group_id, group_place=place)
+        for place in range(runs)
+    )
+    admin.execute(
+        "UPDATE run_group SET status = 'running', started_at = now(), baseline_id = %s WHERE id = %s",
+        (planned[0].id, group_id),
+    )
+    return PlannedGroup(id=group_id, task_id=task_id, runs=planned)
+
+
 def plan(admin: psycopg.Connection, organization_id: UUID, tests: int, **columns: Any) -> PlannedRun:
     """A running run whose results are all pending."""
     questions = [{"input": f"question {number}"} for number in range(tests)]
     configuration_id = add_configuration(admin, organization_id, tests=questions)
+    return plan_run(admin, organization_id, configuration_id, **columns)
+
+
+def plan_run(admin: psycopg.Connection, organization_id: UUID, configuration_id: UUID, **columns: Any) -> PlannedRun:
+    """The same of a configuration that is there."""
     run_id = add_run(admin, organization_id, configuration_id, **columns)
     admin.execute(
         "INSERT INTO test_result (test_run_id, test_id, organization_id, position)"
@@ -123,11 +155,12 @@ def plan(admin: psycopg.Connection, organization_id: UUID, tests: int, **columns
         " JOIN test_configuration c ON c.test_set_id = t.test_set_id WHERE c.id = %s",
         (run_id, configuration_id),
     )
+    rows = admin.execute("SELECT test_id FROM test_result WHERE test_run_id = %s ORDER BY position", (run_id,))
+    test_ids = tuple(row[0] for row in rows.fetchall())
+    tests = len(test_ids)
     admin.execute(
         "UPDATE test_run SET status = 'running', planned = %s, pending = %s WHERE id = %s", (tests, tests, run_id)
     )
-    rows = admin.execute("SELECT test_id FROM test_result WHERE test_run_id = %s ORDER BY position", (run_id,))
-    test_ids = tuple(row[0] for row in rows.fetchall())
     task_id = _one(admin, "SELECT task_id FROM test_run WHERE id = %s", (run_id,))
     return PlannedRun(id=run_id, task_id=task_id, organization_id=organization_id, test_ids=test_ids)
 

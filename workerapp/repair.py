@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RUNS = "SELECT organization_id, test_run_id FROM runs_in_need(make_interval(secs => %s), %s) WHERE need = %s"
+GROUPS = "SELECT organization_id, run_group_id FROM groups_in_need(make_interval(secs => %s), %s)"
 #: As many tasks are looked at in one sweep, from either side of a random place.
 LOOKED_AT = 1000
 LOST_TASKS = """
@@ -74,6 +75,18 @@ def revive_runs(app: WorkerApp, connection: Connection) -> int:
             revive(task, db, run)
 
     return _help_runs(app, connection, "revive", add_lanes)
+
+
+def settle_groups(app: WorkerApp, connection: Connection) -> int:
+    """Settle groups whose runs have all ended, and which nobody else has settled."""
+    settings = app.settings.sweeper
+    done = 0
+    for organization_id, group in connection.execute(GROUPS, (settings.grace, settings.batch)).fetchall():
+        fields = {"organization_id": str(organization_id), "run_group_id": str(group)}
+        with _helping("run_group_settled_late", **fields) as helped, app.database.session(organization_id) as db:
+            db.execute(clause("groups", "settle"), {"group": group})
+            done += helped()
+    return done
 
 
 def end_lost_tasks(app: WorkerApp, connection: Connection) -> int:
@@ -132,6 +145,7 @@ def remove_dead_nodes(app: WorkerApp, connection: Connection) -> int:
 REPAIR = (
     Step("settle_runs", settle_runs),
     Step("revive_runs", revive_runs),
+    Step("settle_groups", settle_groups),
     Step("end_lost_tasks", end_lost_tasks),
     Step("return_chord_parts", return_chord_parts),
     Step("send_chord_bodies", send_chord_bodies),

@@ -1,4 +1,4 @@
-"""A task or a run as it is, or as soon as it is what the caller waits for, unless the caller has it already."""
+"""A task, run or group as it is, or as soon as it is what the caller waits for, unless the caller has it already."""
 
 from __future__ import annotations
 

@@ -60,6 +60,11 @@ def invalid_parameter(name: str, detail: str) -> ValidationFailed:
     return ValidationFailed(_summary([fault]), faults=[fault])
 
 
+def invalid_fields(faults: Sequence[Fault]) -> ValidationFailed:
+    """The answer for fields whose values fit their model, and yet cannot be used."""
+    return ValidationFailed(_summary(faults), faults=faults[:MOST_FAULTS])
+
+
 def pointer_to(path: Iterable[str | int]) -> str:
     """A JSON pointer (RFC 6901)."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)

@@ -46,6 +46,7 @@ class TestRun(Out):
     status: RunStatus
     test_configuration_id: UUID
     test_set_version: int | None
+    run_group_id: UUID | None
     task_id: str
     rerun_of: UUID | None
     rescore_of: UUID | None
@@ -92,6 +93,7 @@ class RunQuery(PageQuery):
 
     status: RunStatus | None = None
     test_configuration_id: UUID | None = None
+    run_group_id: UUID | None = None
 
 
 class ResultQuery(PageQuery):
@@ -103,7 +105,7 @@ class ResultQuery(PageQuery):
 _run = tables.test_run.c
 _result = tables.test_result.c
 _COUNTS = ("pending", "passed", "failed", "errored", "cancelled", "unscored")
-_ORIGIN = ("test_configuration_id", "test_set_version", "task_id", "rerun_of", "rescore_of")
+_ORIGIN = ("test_configuration_id", "test_set_version", "run_group_id", "task_id", "rerun_of", "rescore_of")
 _SAME = ("id", "status", *_ORIGIN, *_COUNTS, "reason", "seq")
 _TIMES = ("created_at", "started_at", "finished_at", "cancel_requested_at")
 _VERSION = _run.snapshot["test_set_version"].as_integer().label("test_set_version")
@@ -129,6 +131,8 @@ async def list_test_runs(request: Request, caller: Caller) -> Response:
         statement = statement.where(_run.status == query.status)
     if query.test_configuration_id is not None:
         statement = statement.where(_run.test_configuration_id == query.test_configuration_id)
+    if query.run_group_id is not None:
+        statement = statement.where(_run.run_group_id == query.run_group_id)
     if before is not None:
         statement = statement.where(_run.id < before)
     async with tenant_transaction(services.engine, caller) as connection:
@@ -214,11 +218,10 @@ async def find_ended_run(connection: AsyncConnection, caller: Caller, key: UUID)
 def answered_run(row: Any) -> TestRun:
     """A run as it is answered, from the row of `find_run`."""
     path = f"/v1/test-runs/{row.id}"
-    judged = row.passed + row.failed + row.errored
     return TestRun(
         **{name: getattr(row, name) for name in (*_SAME, *_TIMES)},
         total=row.planned,
-        pass_rate=round(row.passed / judged, 6) if judged else None,
+        pass_rate=pass_rate(row),
         duration_seconds=duration_seconds(row.started_at, row.finished_at),
         links={
             "self": path,
@@ -227,8 +230,15 @@ def answered_run(row: Any) -> TestRun:
             "results": f"{path}/results",
             "cancel": f"{path}/cancel",
             "task": f"/v1/tasks/{row.task_id}",
+            **({} if row.run_group_id is None else {"run_group": f"/v1/run-groups/{row.run_group_id}"}),
         },
     )
+
+
+def pass_rate(row: Any) -> float | None:
+    """Of the tests that were executed; one that ended with an error has not passed."""
+    judged = row.passed + row.failed + row.errored
+    return round(row.passed / judged, 6) if judged else None
 
 
 def duration_seconds(started_at: datetime | None, finished_at: datetime | None) -> float | None:

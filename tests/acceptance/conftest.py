@@ -13,6 +13,7 @@ import pytest
 from tests.postgres import PostgresServer, TestDatabase, copied_database
 from tests.records import connect
 from tests.shared_data import shared_folder
+from tests.stack.application import Application, application
 from tests.stack.client import Client, new_client
 from tests.stack.services import Gateway, RecordedEndpoint, Worker
 
@@ -63,4 +64,11 @@ def shared() -> Path:
 def recorded(shared: Path) -> Iterator[RecordedEndpoint]:
     """Every question answered, at once."""
     with RecordedEndpoint(shared) as running:
+        yield running
+
+
+@pytest.fixture
+def app() -> Iterator[Application]:
+    """An application under test that the test steers."""
+    with application() as running:
         yield running

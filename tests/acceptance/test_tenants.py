@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import httpx
-import psycopg
 import pytest
 from starlette.routing import Route
 
 from gateway.app import routes
 from tests.integration.test_isolation import BODIES
-from tests.records import add_run_group
 from tests.stack.client import Client
 from tests.stack.services import Worker
 
-LISTS = ("/v1/tasks", "/v1/endpoints", "/v1/test-sets", "/v1/test-configurations", "/v1/test-runs")
+LISTS = (
+    *("/v1/tasks", "/v1/endpoints", "/v1/test-sets", "/v1/test-configurations", "/v1/test-runs"),
+    "/v1/run-groups",
+)
 
 
 def routes_of_one() -> Iterator[tuple[str, str]]:
@@ -30,14 +30,14 @@ def routes_of_one() -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture
-def owned(client: Client, worker: Worker, admin: psycopg.Connection) -> dict[str, str]:
+def owned(client: Client, worker: Worker) -> dict[str, str]:
     """One of everything, by the name that paths have for its id."""
     configuration = client.configure(endpoint={"url": "http://127.0.0.1:9/"}, tests=[{"input": "?"}])
     found = client.get(f"/v1/test-configurations/{configuration}")
     run_id = client.execute(configuration)
     client.settled(run_id)
-    over = {"status": "completed", "finished_at": datetime.now(UTC)}
-    group_id = add_run_group(admin, UUID(client.organization_id), **over)
+    group = client.post(f"/v1/test-sets/{found['test_set_id']}/execute", {"test_configuration_ids": [configuration]})
+    client.settled_group(group["run_group_id"])
     return {
         "task_id": client.run(run_id)["task_id"],
         "endpoint_id": found["endpoint_id"],
@@ -46,7 +46,7 @@ def owned(client: Client, worker: Worker, admin: psycopg.Connection) -> dict[str
         "test_id": client.get(f"/v1/test-sets/{found['test_set_id']}/tests")["items"][0]["id"],
         "test_run_id": run_id,
         "other_test_run_id": run_id,
-        "run_group_id": str(group_id),
+        "run_group_id": group["run_group_id"],
     }
 
 

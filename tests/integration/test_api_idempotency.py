@@ -40,6 +40,7 @@ async def creations(api: httpx.AsyncClient) -> list[tuple[str, dict[str, Any]]]:
         ("/v1/test-sets", TEST_SET),
         ("/v1/test-configurations", configuration),
         (f"/v1/test-configurations/{made.configuration_id}/execute", {}),
+        (f"/v1/test-sets/{made.test_set_id}/execute", {"endpoint_ids": [made.endpoint_id]}),
     ]
 
 

@@ -54,6 +54,16 @@ async def ended_run(api: httpx.AsyncClient, database: TestDatabase) -> dict[str,
     return run
 
 
+async def ended_group(api: httpx.AsyncClient, database: TestDatabase) -> dict[str, Any]:
+    """A submitted group that has ended since, because it could not begin."""
+    made = await add_configuration(api)
+    asked = {"endpoint_ids": [made.endpoint_id]}
+    group: dict[str, Any] = (await api.post(f"/v1/test-sets/{made.test_set_id}/execute", json=asked)).json()
+    with connect(database.admin_url) as admin:
+        admin.execute("UPDATE task SET state = 'FAILURE' WHERE id = %s", (group["task_id"],))
+    return group
+
+
 async def ticket_of(client: httpx.AsyncClient, **asked: int) -> str:
     response = await client.post("/v1/stream-tickets", json=asked)
     assert response.status_code == 201, response.text
@@ -70,7 +80,7 @@ def signing_keys(database: TestDatabase) -> list[SigningKey]:
     return [SigningKey(number, bytes(secret)) for number, secret in rows]
 
 
-@pytest.mark.parametrize("submit", [ended_task, ended_run])
+@pytest.mark.parametrize("submit", [ended_task, ended_run, ended_group])
 async def test_a_submission_answers_a_token_that_opens_its_stream_as_often_as_wanted(
     api: httpx.AsyncClient, served: Gateway, database: TestDatabase, submit: Any
 ) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.acceptance.run_groups import ask, statuses
 from tests.postgres import PostgresServer
 from tests.stack.application import application
 from tests.stack.deployment import Deployment, deployment_over
@@ -46,6 +47,17 @@ def test_run_is_a_chord_of_lanes_and_settles(deployment: Deployment, worker: Wor
         assert sum(served.asked.values()) == 40
     assert (run["status"], run["passed"], run["total"]) == ("completed", 40, 40)
     assert deployment.client.ended(run["task_id"])["status"] == "SUCCESS"
+    deployment.until_nothing_is_stored()
+
+
+def test_group_is_a_chord_of_runs_and_settles(deployment: Deployment, worker: Worker) -> None:
+    questions = tuple(f"say {number}" for number in range(5))
+    with application() as served:
+        submitted = ask(deployment.client, served.url, served.url, questions=questions)
+        group = deployment.client.settled_group(submitted["run_group_id"])
+        assert sum(served.asked.values()) == 10
+    assert (group["status"], statuses(group)) == ("completed", ["completed", "completed"])
+    worker.wait_for(rf"task_succeeded.*compare_runs.*{submitted['task_id']}")
     deployment.until_nothing_is_stored()
 
 

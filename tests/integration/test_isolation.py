@@ -14,7 +14,6 @@ from starlette.routing import Route
 from gateway.app import routes
 from tests.definitions import TEST_SET, Configured, add_configuration
 from tests.postgres import TestDatabase
-from tests.records import add_run_group, connect
 from tests.rest import Gateway, add_tenant
 
 #: Tables of no tenant: nobody but their functions may touch them, or they say nothing about tenants.
@@ -30,7 +29,10 @@ TABLES_WITHOUT_TENANT = {
     "worker_heartbeat",
 }
 #: Paths without an id, which answer only what is the caller's own; see the test of lists.
-LISTS = {"/v1/tasks", "/v1/endpoints", "/v1/test-sets", "/v1/test-configurations", "/v1/test-runs"}
+LISTS = {
+    *("/v1/tasks", "/v1/endpoints", "/v1/test-sets", "/v1/test-configurations", "/v1/test-runs"),
+    "/v1/run-groups",
+}
 #: What makes something of the caller's own; see the tests of stream tokens.
 MAKERS = {"/v1/stream-tickets"}
 #: What happens in an organization, from the beginning.
@@ -38,6 +40,7 @@ EVENTS = "/v1/events"
 #: Bodies for the operations that look at theirs before they look for anything.
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PATCH", "/v1/test-sets/{test_set_id}"): {"name": "theirs"},
+    ("POST", "/v1/test-sets/{test_set_id}/execute"): {"endpoint_ids": [str(uuid4())]},
     ("POST", "/v1/test-sets/{test_set_id}/reorder"): {"test_ids": []},
     ("POST", "/v1/test-sets/{test_set_id}/tests"): {"tests": [{"input": "theirs"}]},
     ("PUT", "/v1/test-sets/{test_set_id}/tests/{test_id}"): {"input": "theirs"},
@@ -59,6 +62,7 @@ class Owned:
     definitions: Configured
     test_id: str
     run_id: str
+    run_group_id: str
     task_id: str
 
     def ids(self) -> dict[str, str]:
@@ -70,6 +74,7 @@ class Owned:
             "test_configuration_id": self.definitions.configuration_id,
             "test_run_id": self.run_id,
             "other_test_run_id": self.run_id,
+            "run_group_id": self.run_group_id,
             "task_id": self.task_id,
         }
 
@@ -78,16 +83,16 @@ async def owned(client: httpx.AsyncClient) -> Owned:
     definitions = await add_configuration(client)
     tests = (await client.get(f"/v1/test-sets/{definitions.test_set_id}/tests")).json()["items"]
     run = (await client.post(f"/v1/test-configurations/{definitions.configuration_id}/execute")).json()
+    asked = {"test_configuration_ids": [definitions.configuration_id]}
+    group = (await client.post(f"/v1/test-sets/{definitions.test_set_id}/execute", json=asked)).json()
     task = (await client.post("/v1/tasks", json={"name": "echo"})).json()
-    return Owned(definitions=definitions, test_id=tests[0]["id"], run_id=run["test_run_id"], task_id=task["task_id"])
-
-
-def add_group_beside(database: TestDatabase, run_id: str) -> str:
-    """A group of runs of the organization that has the run."""
-    with connect(database.admin_url) as admin:
-        row = admin.execute("SELECT organization_id FROM test_run WHERE id = %s", (run_id,)).fetchone()
-        assert row is not None
-        return str(add_run_group(admin, row[0]))
+    return Owned(
+        definitions=definitions,
+        test_id=tests[0]["id"],
+        run_id=run["test_run_id"],
+        run_group_id=group["run_group_id"],
+        task_id=task["task_id"],
+    )
 
 
 def operations() -> list[tuple[str, str]]:
@@ -123,25 +128,14 @@ async def test_another_tenants_id_is_answered_like_one_that_does_not_exist(
     served: Gateway, database: TestDatabase, api: httpx.AsyncClient, method: str, path: str
 ) -> None:
     mine = await owned(api)
-    ids = mine.ids() | {"run_group_id": add_group_beside(database, mine.run_id)}
+    ids = mine.ids()
     body = BODIES.get((method, path))
     async with served.client(add_tenant(database)) as stranger:
         foreign = await stranger.request(method, path.format(**ids), json=body)
         unknown = await stranger.request(method, path.format(**{name: str(uuid4()) for name in ids}), json=body)
     assert (foreign.status_code, unknown.status_code) == (404, 404)
     assert bodiless(foreign) == bodiless(unknown)
-    for action in (
-        "/execute",
-        "/events",
-        "/cancel",
-        "/invoke",
-        "/reorder",
-        "/import",
-        "/export",
-        "/retry",
-        "/rerun",
-        "/rescore",
-    ):
+    for action in ACTIONS:
         path = path.removesuffix(action)
     if ("GET", path) not in operations():
         return  # there is nothing to see but its stream
@@ -177,10 +171,9 @@ async def test_lists_hold_only_what_is_the_callers_own(
         for path in sorted(LISTS):
             assert (await stranger.get(path)).json()["items"] == [], path
             assert (await api.get(path)).json()["items"] != [], path
-        filtered = await stranger.get(
-            "/v1/test-runs", params={"test_configuration_id": mine.definitions.configuration_id}
-        )
-    assert filtered.json()["items"] == []
+        filters = {"test_configuration_id": mine.definitions.configuration_id, "run_group_id": mine.run_group_id}
+        for name, value in filters.items():
+            assert (await stranger.get("/v1/test-runs", params={name: value})).json()["items"] == []
 
 
 async def test_events_are_the_callers_own_also_behind_a_strangers_cursor(
@@ -195,6 +188,21 @@ async def test_events_are_the_callers_own_also_behind_a_strangers_cursor(
             assert (await stranger.get(EVENTS, params={"after": after})).json()["items"] == []
             filters = {"after": after, "test_run_id": mine.run_id}
             assert (await stranger.get(EVENTS, params=filters)).json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("field", "name"), [("test_configuration_ids", "test_configuration_id"), ("endpoint_ids", "endpoint_id")]
+)
+async def test_a_test_set_cannot_be_executed_against_what_is_another_tenants(
+    served: Gateway, database: TestDatabase, api: httpx.AsyncClient, field: str, name: str
+) -> None:
+    theirs = (await owned(api)).ids()[name]
+    async with served.client(add_tenant(database)) as stranger:
+        path = f"/v1/test-sets/{(await owned(stranger)).definitions.test_set_id}/execute"
+        foreign = await stranger.post(path, json={field: [theirs]})
+        unknown = await stranger.post(path, json={field: [str(uuid4())]})
+    assert (foreign.status_code, unknown.status_code) == (422, 422)
+    assert foreign.json()["errors"] == unknown.json()["errors"]
 
 
 @pytest.mark.parametrize("field", ["endpoint_id", "test_set_id"])

@@ -23,7 +23,7 @@ from tests.integration.sweeping import (
     sweeping_app,
 )
 from tests.postgres import TestDatabase
-from tests.records import add_organization, connect, plan
+from tests.records import add_organization, connect, plan, plan_group
 from tests.stack.services import Worker
 from tests.waiting import until
 from workerapp.app import WorkerApp, make_app
@@ -168,6 +168,13 @@ def is_of_a_run_that_gets_new_lanes(app: WorkerApp, admin: psycopg.Connection, t
     admin.execute("UPDATE task SET test_run_id = %s WHERE id = %s", (run.id, task_id))
 
 
+def is_of_a_group_whose_runs_go_on(app: WorkerApp, admin: psycopg.Connection, task_id: str) -> None:
+    (organization_id,) = admin.execute("SELECT id FROM organization").fetchone()
+    group = plan_group(admin, organization_id, runs=1, tests=1)
+    add_lane(admin, group.runs[0], lease="1 minute")
+    admin.execute("UPDATE task SET run_group_id = %s WHERE id = %s", (group.id, task_id))
+
+
 @pytest.mark.parametrize(
     "exempt",
     [
@@ -182,6 +189,7 @@ def is_of_a_run_that_gets_new_lanes(app: WorkerApp, admin: psycopg.Connection, t
         waits_for_a_chord,
         waits_for_a_task_of_its_workflow,
         is_of_a_run_that_gets_new_lanes,
+        is_of_a_group_whose_runs_go_on,
     ],
 )
 def test_a_task_is_left_alone_that(app, connection, admin, organization_id, exempt):

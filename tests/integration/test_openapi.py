@@ -13,7 +13,15 @@ from openapi_spec_validator import validate
 from pydantic import BaseModel
 from starlette.routing import Route, WebSocketRoute
 
-from gateway.api import admin, run_comparison, run_repetition, run_statistics
+from gateway.api import (
+    admin,
+    group_differences,
+    group_submission,
+    run_comparison,
+    run_groups,
+    run_repetition,
+    run_statistics,
+)
 from gateway.api.endpoints import Endpoint
 from gateway.api.invocations import Invocation, InvocationCreation
 from gateway.api.run_submission import RunSubmitted
@@ -23,6 +31,7 @@ from gateway.api.tasks import Task, TaskSubmission, TaskSubmitted, TaskSummary
 from gateway.api.test_configurations import Execution, TestConfiguration, TestConfigurationCreation
 from gateway.api.test_imports import Imported
 from gateway.api.test_runs import TestResult, TestRun
+from gateway.api.test_set_execution import TestSetExecution
 from gateway.api.test_sets import Reordering, TestSet, TestSetChange, TestSetCreation
 from gateway.api.tests import Added, Addition, Test
 from gateway.app import routes
@@ -35,7 +44,7 @@ from workerapp.contract.invocation import ReceivedResponse, SentRequest
 from workerapp.contract.mapping import MAX_PATH_LENGTH
 from workerapp.contract.outbound import MAX_URL_LENGTH
 from workerapp.contract.patterns import MAX_PATTERN_LENGTH
-from workerapp.contract.specs import EndpointSpec, Message, TestSpec, Turn
+from workerapp.contract.specs import ConfigurationSpec, EndpointSpec, Message, TestSpec, Turn
 
 MODELS: dict[str, type[BaseModel]] = {
     "Service": About,
@@ -82,6 +91,17 @@ MODELS: dict[str, type[BaseModel]] = {
     "ComparedRun": run_comparison.ComparedRun,
     "ComparedTest": run_comparison.ComparedTest,
     "ComparedResult": run_comparison.ComparedResult,
+    "TestSetExecution": TestSetExecution,
+    "Configuration": ConfigurationSpec,
+    "RunGroupSubmitted": group_submission.RunGroupSubmitted,
+    "QueuedRun": group_submission.QueuedRun,
+    "RunGroupSummary": run_groups.RunGroupSummary,
+    "RunGroup": run_groups.RunGroup,
+    "GroupRun": run_groups.GroupRun,
+    "GroupComparison": run_groups.GroupComparison,
+    "ComparedGroupRun": run_groups.ComparedGroupRun,
+    "Difference": group_differences.Difference,
+    "RunOutcome": group_differences.RunOutcome,
     "Retry": run_repetition.Retry,
     "Rerun": run_repetition.Rerun,
     "Rescore": run_repetition.Rescore,
@@ -181,6 +201,7 @@ def test_every_object_of_the_document_is_held_against_a_model() -> None:
         "Event",
         "SubmissionLinks",
         "TaskLinks",
+        "RunGroupLinks",
         "SelfLink",
         "Progress",
         "Verdict",

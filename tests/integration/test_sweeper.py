@@ -22,7 +22,7 @@ from tests.integration.sweeping import (
     sweeping_app,
 )
 from tests.postgres import TestDatabase
-from tests.records import PlannedRun, add_organization, connect, plan
+from tests.records import PlannedRun, add_organization, connect, plan, plan_group
 from tests.stack.services import Worker
 from tests.waiting import until
 from workerapp import sweeper
@@ -112,6 +112,26 @@ def test_a_run_without_pending_tests_is_settled(app, connection, admin, organiza
     assert status(admin, run) == "running"
     assert sweep(app, connection) == 1
     assert status(admin, run) == "completed"
+    assert sweep(app, connection) == 0
+
+
+def test_a_group_whose_runs_have_ended_is_settled_after_the_grace(app, connection, admin, organization_id):
+    group = plan_group(admin, organization_id, runs=2, tests=1)
+    admin.execute("UPDATE test_result SET status = 'pass'")
+    assert sweep(app, connection) == 2
+    ended = admin.execute("SELECT count(*) FROM test_run WHERE finished_at IS NOT NULL").fetchone()
+    settled = "SELECT status, comparison->>'tests' FROM run_group"
+    assert (ended, admin.execute(settled).fetchone()) == ((2,), ("running", None))
+    admin.execute("UPDATE test_run SET finished_at = now() - interval '1 minute'")
+    assert sweep(app, connection) == 1
+    assert (admin.execute(settled).fetchone(), state(admin, group.task_id)) == (("completed", "1"), "SUCCESS")
+    assert sweep(app, connection) == 0
+
+
+def test_a_group_is_left_alone_while_one_of_its_runs_goes_on(app, connection, admin, organization_id):
+    group = plan_group(admin, organization_id, runs=2, tests=1)
+    add_lane(admin, group.runs[1], lease="1 minute")
+    admin.execute("UPDATE test_run SET finished_at = now() - interval '1 hour' WHERE id = %s", (group.runs[0].id,))
     assert sweep(app, connection) == 0
 
 

@@ -75,16 +75,24 @@ class Client:
         return dict(self.get(f"/v1/tasks/{task_id}"))
 
     def settled(self, run_id: str, seconds: float = 60.0) -> dict[str, Any]:
-        """The run, as soon as its stream tells that it has ended; a client that lags behind comes back."""
+        """The run, as soon as its stream tells that it has ended."""
+        return self._settled(f"/v1/test-runs/{run_id}", seconds)
+
+    def settled_group(self, group_id: str, seconds: float = 60.0) -> dict[str, Any]:
+        """The same for a group of runs."""
+        return self._settled(f"/v1/run-groups/{group_id}", seconds)
+
+    def _settled(self, path: str, seconds: float) -> dict[str, Any]:
+        """A client that lags behind comes back."""
         deadline = time.monotonic() + seconds
         cursor = None
         while time.monotonic() < deadline:
-            for event in self.events(f"/v1/test-runs/{run_id}/events", cursor, httpx.Timeout(seconds)):
+            for event in self.events(f"{path}/events", cursor, httpx.Timeout(seconds)):
                 cursor = event.cursor or cursor
-            run = self.run(run_id)
-            if run["status"] in FINAL:
-                return run
-        raise AssertionError(f"the run did not settle within {seconds:g} seconds: {self.run(run_id)}")
+            now: dict[str, Any] = self.get(path)
+            if now["status"] in FINAL:
+                return now
+        raise AssertionError(f"{path} did not settle within {seconds:g} seconds: {self.get(path)}")
 
     def ended(self, task_id: str, seconds: float = 15.0) -> dict[str, Any]:
         def look() -> dict[str, Any] | None:

@@ -177,6 +177,8 @@ run_group = Table(
     _needed("created_at", Time),
     _optional("started_at", Time),
     _optional("finished_at", Time),
+    _optional("baseline_id", Uuid),
+    _optional("comparison", OptionalJSON),
 )
 
 test_run = Table(
@@ -207,6 +209,7 @@ test_run = Table(
     _needed("created_at", Time),
     _optional("started_at", Time),
     _optional("finished_at", Time),
+    _optional("group_place", Integer),
 )
 
 test_result = Table(

@@ -40,7 +40,14 @@ def run_lane(self: BaseTask, test_run_id: str, number: int, slice_number: int) -
         _wait_for_lane(self, report.free_in)
     if report.outcome is SliceOutcome.CONTINUES:
         _continue_lane(self, work)
+    _settle_group(self, work)
     return {"lane": number, "tests": report.tests}
+
+
+def _settle_group(task: BaseTask, work: LaneSlice) -> None:
+    """The run may have been the last of its group; while others go on, or without a group, nothing happens."""
+    with task.get_db_session() as db:
+        db.execute(clause("groups", "settle_of_run"), {"run": work.test_run_id})
 
 
 def _continue_lane(task: BaseTask, work: LaneSlice) -> NoReturn:

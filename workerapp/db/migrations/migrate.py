@@ -27,6 +27,7 @@ REPEATABLE = (
     "outbox.sql",
     "runs.sql",
     "comparison.sql",
+    "groups.sql",
     "control.sql",
     "sweep.sql",
     "adoption.sql",

@@ -101,7 +101,7 @@ GRANT EXECUTE ON FUNCTION
     task_event_type(text), task_event_data(task), test_run_event_data(test_run), run_group_event_data(run_group),
     number_task_change(), number_test_run_change(), number_run_group_change(),
     settle_run(uuid), record_results(uuid, jsonb), settle_reason(text, bigint, bigint), finish_task_of_run(test_run),
-    asked_by(test), paired_results(uuid, uuid, uuid),
+    asked_by(test), paired_results(uuid, uuid, uuid), group_outcomes(uuid, uuid),
     serving_role(), broker_publish(text, jsonb)
     TO gateway_rw, worker_rw;
 GRANT EXECUTE ON FUNCTION
@@ -125,12 +125,14 @@ GRANT EXECUTE ON FUNCTION
     broker_purge(text), broker_bind(text, text, text, text, text, boolean), broker_unbind(text, text, text),
     broker_delete_queue(text), broker_bindings(text), broker_touch(text[]), broker_sweep(interval),
     outbox_take(integer, integer, uuid, interval), outbox_published(bigint[], uuid, interval),
-    begin_task(text, bigint, boolean, integer), runs_in_need(interval, integer)
+    begin_task(text, bigint, boolean, integer), runs_in_need(interval, integer), groups_in_need(interval, integer),
+    settle_group(uuid), settle_group_of(uuid), compare_group(uuid, uuid), result_of_group(run_group),
+    finish_task_of_group(run_group), revoked_error(text)
     TO worker_rw;
 
 -- The gateway reaches what begins with `admin_`, and the purge of a queue, only for keys with the scope `admin`.
 GRANT EXECUTE ON FUNCTION
-    cancel_run(uuid), cancel_task(text), admin_end_task(text, boolean), admin_end_run(uuid), admin_workers(interval),
+    cancel_run(uuid), cancel_group(uuid), cancel_task(text), admin_end_task(text, boolean), admin_end_run(uuid), admin_workers(interval),
     admin_active_tasks(interval), admin_task(text), admin_run(uuid), admin_queues(interval, integer), admin_sweeper(), purge_queue(text)
     TO gateway_rw;
 GRANT EXECUTE ON FUNCTION

@@ -58,22 +58,28 @@ BEGIN
     RETURN copies;
 END $$;
 
--- A task has a row from the moment it is published. A retry publishes the same id again and finds its row.
+-- A task has a row from the moment it is published. A retry publishes the same id again and finds its row; a run of a
+-- group has one from its submission, and is published when the group begins.
 CREATE OR REPLACE FUNCTION register_task(p_organization uuid, p_queue text, p_headers jsonb) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
 DECLARE
-    owner uuid;
+    before record;
 BEGIN
-    INSERT INTO task (id, organization_id, user_id, name, queue, root_id, parent_id, group_id, test_run_id, eta,
-                      expires_at, enqueued)
+    INSERT INTO task (id, organization_id, user_id, name, queue, root_id, parent_id, group_id, test_run_id, run_group_id,
+                      eta, expires_at, enqueued)
     VALUES (p_headers->>'id', p_organization, NULLIF(p_headers->>'user_id', '')::uuid, p_headers->>'task', p_queue,
             p_headers->>'root_id', p_headers->>'parent_id', p_headers->>'group',
-            NULLIF(p_headers->>'test_run_id', '')::uuid,
+            NULLIF(p_headers->>'test_run_id', '')::uuid, NULLIF(p_headers->>'run_group_id', '')::uuid,
             (p_headers->>'eta')::timestamptz, (p_headers->>'expires')::timestamptz, true)
     ON CONFLICT (id) DO NOTHING;
-    SELECT organization_id INTO owner FROM task WHERE id = p_headers->>'id';
-    IF owner IS DISTINCT FROM p_organization THEN
+    SELECT organization_id, state, enqueued INTO before FROM task WHERE id = p_headers->>'id';
+    IF before.organization_id IS DISTINCT FROM p_organization THEN
         RAISE insufficient_privilege USING MESSAGE = 'this task id belongs to another organization';
+    END IF;
+    IF before.state = 'PENDING' AND NOT before.enqueued THEN
+        UPDATE task SET queue = p_queue, root_id = p_headers->>'root_id', parent_id = p_headers->>'parent_id',
+                        group_id = p_headers->>'group', enqueued = true
+        WHERE id = p_headers->>'id';
     END IF;
 END $$;
 

@@ -40,3 +40,51 @@ LANGUAGE sql STABLE SET search_path = gateway, pg_temp AS $$
                      ELSE 'otherwise' END
     FROM pair p
 $$;
+
+-- What came of each test in each run of a group, in the terms of its baseline: `key` is the test there, or the run's own
+-- where the baseline does not have it. A test differs if it ended in two ways, or if one of the runs that were planned
+-- does not have it.
+CREATE OR REPLACE FUNCTION group_outcomes(p_organization uuid, p_group uuid)
+RETURNS TABLE (key uuid, place integer, test_run_id uuid, test_id uuid, "position" integer, status text, change text,
+               differs boolean)
+LANGUAGE sql STABLE SET search_path = gateway, pg_temp AS $$
+    WITH run AS MATERIALIZED (
+        SELECT r.id, g.baseline_id, count(r.planned) OVER () AS planned
+        FROM run_group g JOIN test_run r ON r.run_group_id = g.id
+        WHERE g.id = p_group AND g.organization_id = p_organization
+    ), outcome AS MATERIALIZED (
+        SELECT coalesce(p.baseline_test_id, p.test_id) AS key, coalesce(p.baseline_position, p.position) AS place,
+               run.id, p.test_id, p.position, p.status, p.change, run.planned
+        FROM run CROSS JOIN LATERAL paired_results(p_organization, run.id, run.baseline_id) p
+    ), different AS (
+        SELECT o.key, min(o.place) AS place, min(o.status) <> max(o.status) OR count(o.status) < o.planned AS differs
+        FROM outcome o GROUP BY o.key, o.planned
+    )
+    SELECT o.key, d.place, o.id, o.test_id, o.position, o.status, o.change, d.differs
+    FROM outcome o JOIN different d ON d.key = o.key
+$$;
+
+-- What `run_group.comparison` keeps: on how many tests the runs differ, and of each run what came of it and how it
+-- differs from the baseline.
+CREATE OR REPLACE FUNCTION compare_group(p_organization uuid, p_group uuid) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = gateway, pg_temp AS $$
+    WITH outcome AS MATERIALIZED (
+        SELECT * FROM group_outcomes(p_organization, p_group)
+    ), changed AS (
+        SELECT c.test_run_id, jsonb_object_agg(c.change, c.tests) AS changes
+        FROM (SELECT o.test_run_id, o.change, count(*) AS tests FROM outcome o GROUP BY 1, 2) c GROUP BY 1
+    ), run AS (
+        SELECT r.group_place, jsonb_build_object(
+                   'test_run_id', r.id, 'test_configuration_id', r.test_configuration_id, 'status', r.status,
+                   'total', r.planned, 'passed', r.passed, 'failed', r.failed, 'errored', r.errored,
+                   'cancelled', r.cancelled, 'unscored', r.unscored,
+                   'pass_rate', round(r.passed::numeric / NULLIF(r.passed + r.failed + r.errored, 0), 6),
+                   'changes', CASE WHEN r.id <> g.baseline_id THEN coalesce(c.changes, '{}') END) AS told
+        FROM run_group g JOIN test_run r ON r.run_group_id = g.id LEFT JOIN changed c ON c.test_run_id = r.id
+        WHERE g.id = p_group AND g.organization_id = p_organization
+    )
+    SELECT jsonb_build_object(
+        'tests', (SELECT count(DISTINCT o.key) FROM outcome o),
+        'differing', (SELECT count(DISTINCT o.key) FROM outcome o WHERE o.differs),
+        'runs', (SELECT jsonb_agg(run.told ORDER BY run.group_place) FROM run))
+$$;

@@ -34,10 +34,11 @@ CREATE OR REPLACE FUNCTION end_run(p_run uuid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
 DECLARE
     submitted text;
+    of_group uuid;
     waiting text[];
 BEGIN
     UPDATE test_run SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp())
-    WHERE id = p_run AND finished_at IS NULL RETURNING task_id INTO submitted;
+    WHERE id = p_run AND finished_at IS NULL RETURNING task_id, run_group_id INTO submitted, of_group;
     IF NOT FOUND THEN
         RETURN;
     END IF;
@@ -48,17 +49,22 @@ BEGIN
     PERFORM end_tasks(array_remove(waiting, submitted), 'The run was cancelled.');
     IF NOT EXISTS (SELECT FROM lane WHERE test_run_id = p_run AND finished_at IS NULL AND lease_until > now()) THEN
         PERFORM settle_run(p_run);
+        PERFORM settle_group(of_group);
     END IF;
 END $$;
 
--- Ends a task, or the run that was submitted as it. With p_running false a task that has begun is left alone.
+-- Ends a task, or the run or the group that was submitted as it. With p_running false a task that has begun is left alone.
 CREATE OR REPLACE FUNCTION end_task(p_task text, p_running boolean, p_reason text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
 DECLARE
     run uuid := (SELECT r.id FROM task t JOIN test_run r ON r.id = t.test_run_id AND r.task_id = t.id WHERE t.id = p_task);
+    runs uuid := (SELECT g.id FROM task t JOIN run_group g ON g.id = t.run_group_id AND g.task_id = t.id WHERE t.id = p_task);
 BEGIN
     IF run IS NOT NULL THEN
         PERFORM end_run(run);
+        RETURN;
+    ELSIF runs IS NOT NULL THEN
+        PERFORM end_group(runs);
         RETURN;
     END IF;
     PERFORM FROM broker_message WHERE task_id = p_task FOR UPDATE;
@@ -190,7 +196,7 @@ $$;
 
 -- ---------------------------------------------------------------- for workers
 -- Keeps a worker's row, and answers which of its tasks it has to stop: those that were ended while it held them. A run
--- is not stopped by killing its process; its lanes see that it was cancelled.
+-- is not stopped by killing its process, nor is a group; its lanes see that it was cancelled.
 CREATE OR REPLACE FUNCTION worker_report(
     p_node text, p_pid integer, p_started_at timestamptz, p_pool text, p_concurrency integer, p_queues text[],
     p_tasks jsonb
@@ -204,6 +210,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
     SELECT t.id FROM jsonb_array_elements(p_tasks) AS a JOIN task t ON t.id = a->>'id'
     WHERE t.state = 'REVOKED'
       AND NOT EXISTS (SELECT FROM test_run r WHERE r.id = t.test_run_id AND r.task_id = t.id)
+      AND NOT EXISTS (SELECT FROM run_group g WHERE g.id = t.run_group_id AND g.task_id = t.id)
 $$;
 
 CREATE OR REPLACE FUNCTION worker_left(p_node text, p_started_at timestamptz) RETURNS void

@@ -203,11 +203,14 @@ $$;
 
 CREATE OR REPLACE FUNCTION write_run_group_event() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
+DECLARE
+    kind text := 'run_group.' || CASE NEW.status WHEN 'running' THEN 'progress' ELSE NEW.status END;
 BEGIN
+    IF TG_OP = 'UPDATE' AND NEW.status = OLD.status THEN
+        kind := 'run_group.progress';
+    END IF;
     INSERT INTO task_event (organization_id, subject_id, seq, type, data)
-    VALUES (NEW.organization_id, NEW.id::text, NEW.seq,
-            'run_group.' || CASE NEW.status WHEN 'running' THEN 'progress' ELSE NEW.status END,
-            run_group_event_data(NEW));
+    VALUES (NEW.organization_id, NEW.id::text, NEW.seq, kind, run_group_event_data(NEW));
     RETURN NULL;
 END $$;
 

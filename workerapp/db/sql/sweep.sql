@@ -29,7 +29,8 @@ $$;
 --   has not delivered (`begun`), in queues that workers who report consume;
 --   what says something of its own of itself: it may be finished from elsewhere;
 --   what waits for others: a chord whose body has this id, or a task of the same workflow that is still to be executed;
---   what belongs to a run with open tests: it gets new lanes.
+--   what belongs to a run with open tests: it gets new lanes;
+--   what belongs to a group whose runs have been started: it ends with them.
 CREATE OR REPLACE FUNCTION lost_tasks(p_dead_after interval, p_grace interval, p_looked integer, p_limit integer)
 RETURNS TABLE (task_id text, organization_id uuid, name text, state text, worker text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
@@ -58,6 +59,8 @@ BEGIN
             AND NOT EXISTS (SELECT FROM broker_message m WHERE m.task_id = l.id)
             AND NOT EXISTS (
                 SELECT FROM test_run r WHERE r.id = l.test_run_id AND r.finished_at IS NULL AND r.planned IS NOT NULL)
+            AND NOT EXISTS (
+                SELECT FROM run_group g WHERE g.id = l.run_group_id AND g.finished_at IS NULL AND g.started_at IS NOT NULL)
             AND NOT EXISTS (
                 SELECT FROM task k
                 WHERE k.enqueued AND k.finished_at IS NULL AND coalesce(k.root_id, k.id) = coalesce(l.root_id, l.id)
