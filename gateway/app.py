@@ -25,6 +25,7 @@ from gateway.api import (
     events,
     group_differences,
     invocations,
+    named_metrics,
     organization_events,
     run_comparison,
     run_export,
@@ -103,6 +104,12 @@ def routes() -> list[BaseRoute]:
         resource(
             "/v1/test-configurations/{test_configuration_id}/execute",
             post=executes(test_configurations.execute_test_configuration),
+        ),
+        *_definition(
+            "/v1/metrics",
+            named_metrics.DEFINITION,
+            create=named_metrics.create_metric,
+            patch=writes(named_metrics.change_metric),
         ),
         resource("/v1/test-runs", get=reads(test_runs.list_test_runs)),
         resource("/v1/test-runs/{test_run_id}", get=reads(test_runs.get_test_run)),

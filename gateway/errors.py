@@ -148,6 +148,12 @@ class Archived(ApiError):
     status, code, title = 409, "archived", "Archived"
 
 
+class NameTaken(ApiError):
+    """Another one has the name."""
+
+    status, code, title = 409, "name_taken", "The name is taken"
+
+
 class RunNotEnded(ApiError):
     """What the request uses is a run that goes on."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from workerapp.contract.metrics import Metric
-from workerapp.execution.metrics.evaluate import Judged, evaluate
+from workerapp.execution.metrics.evaluate import Judged, compute, conclude
 from workerapp.execution.metrics.finding import Answered
 from workerapp.execution.metrics.verdict import Score, Verdict
 
@@ -23,7 +23,9 @@ def judge(
     **answered: Any,
 ) -> Verdict:
     answer = Answered(output=output, expected=expected, **answered)
-    return evaluate([Judged(metrics=METRICS.validate_python(metrics), answered=answer)], pass_threshold=pass_threshold)
+    parsed: list[Any] = METRICS.validate_python(metrics)
+    scores = compute([Judged(metrics=parsed, answered=answer)])
+    return conclude(parsed, scores, pass_threshold=pass_threshold)
 
 
 def score(metric: dict[str, Any], output: Any = None, expected: Any = None, **answered: Any) -> Score:

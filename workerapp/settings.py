@@ -159,6 +159,13 @@ class WorkerSettings(SharedSettings):
     judging_test_seconds: float = Field(default=5.0, gt=0, le=600)
     judging_text_length: int = Field(default=20_000, ge=1, le=200_000)
     judging_json_length: int = Field(default=1_000_000, ge=1)
+    #: The longest text that a language model is sent to judge, in characters.
+    judging_prompt_length: int = Field(default=100_000, ge=1000, le=1_000_000)
+    #: The longest answer of a judge that is read, and how much of its reason is kept.
+    judging_verdict_length: int = Field(default=20_000, ge=100, le=1_000_000)
+    judging_reason_length: int = Field(default=1_000, ge=1, le=10_000)
+    #: How many different judges a lane asks in one slice.
+    judging_max_judges: int = Field(default=100, ge=1)
 
     sweep_pause_seconds: float = Field(default=5, gt=0)
     sweep_batch: int = Field(default=100, ge=1)

@@ -16,6 +16,7 @@ from gateway.api import endpoints, test_configurations
 from gateway.api.answers import In
 from gateway.api.body import read_body
 from gateway.api.idempotency import Made, make_once
+from gateway.api.metric_references import References, check_configured
 from gateway.api.paging import path_uuid
 from gateway.api.run_submission import submit_run
 from gateway.api.test_runs import WHAT, find_ended_run
@@ -69,12 +70,19 @@ async def _repeat(
 ) -> Response:
     services = services_of(request)
     repetition = repetition_of(path_uuid(request, "test_run_id", WHAT))
+    references = References(services.settings.outbound)
+    if isinstance(repetition, AnswersAgain):
+        references.add_all(repetition.metrics or (), "/metrics")
     issuer = await services.stream_tokens.issuer(caller)
 
     async def work(connection: AsyncConnection) -> Made:
         source = await find_ended_run(connection, caller, repetition.source_id)
         if isinstance(repetition, TestsAgain):
             await _check_usable(connection, caller, source.test_configuration_id)
+        if isinstance(repetition, TestsAgain) or repetition.metrics is None:
+            configuration = await test_configurations.DEFINITION.find(connection, caller, source.test_configuration_id)
+            await check_configured(connection, caller, configuration.spec)
+        await references.check(connection, caller)
         await _check_anything_to_do(connection, caller, repetition)
         return await submit_run(connection, services, issuer, source.test_configuration_id, repetition)
 

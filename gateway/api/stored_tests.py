@@ -14,8 +14,10 @@ from uuid import UUID
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.api.metric_references import References
 from gateway.api.paging import not_found
 from gateway.errors import Archived, EmptyTestSet, Fault, TooManyTests
+from gateway.settings import GatewaySettings
 from workerapp.contract.caller import Caller
 from workerapp.contract.specs import TestSpec
 from workerapp.db import tables
@@ -39,6 +41,14 @@ def check_count(count: int, most: int) -> None:
     if count > most:
         detail = f"There are {count} tests; at most {most} are accepted at once."
         raise TooManyTests(f"/tests: {detail}", faults=[Fault(pointer="/tests", detail=detail)])
+
+
+def references_of(tests: Sequence[TestSpec], settings: GatewaySettings) -> References:
+    """What the assertions of a request's tests refer to. Raises what `References.add` does."""
+    references = References(settings.outbound)
+    for number, test in enumerate(tests):
+        references.add_test(test, f"/tests/{number}")
+    return references
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

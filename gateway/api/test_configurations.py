@@ -14,6 +14,7 @@ from gateway.api.answers import In, Links, Out, Time
 from gateway.api.body import read_body
 from gateway.api.definitions import Definition
 from gateway.api.idempotency import Made, make_once
+from gateway.api.metric_references import References, check_configured
 from gateway.api.paging import path_uuid
 from gateway.api.run_submission import submit_run
 from gateway.services import services_of
@@ -81,10 +82,13 @@ DEFINITION = Definition(
 
 async def create_test_configuration(request: Request, caller: Caller) -> Response:
     asked = await read_body(request, TestConfigurationCreation)
+    references = References(services_of(request).settings.outbound)
+    references.add_all(asked.metrics, "/metrics")
 
     async def work(connection: AsyncConnection) -> Made:
         await endpoints.DEFINITION.find_usable(connection, caller, asked.endpoint_id)
         await test_sets.DEFINITION.find_usable(connection, caller, asked.test_set_id)
+        await references.check(connection, caller)
         names = asked.model_dump(include={"name", "endpoint_id", "test_set_id"})
         spec = asked.model_dump(mode="json", exclude=set(names))
         row = await DEFINITION.insert(connection, caller, {**names, "spec": spec})
@@ -103,6 +107,7 @@ async def execute_test_configuration(request: Request, caller: Caller) -> Respon
         configuration = await DEFINITION.find_usable(connection, caller, key)
         await endpoints.DEFINITION.find_usable(connection, caller, configuration.endpoint_id)
         await test_sets.DEFINITION.find_usable(connection, caller, configuration.test_set_id)
+        await check_configured(connection, caller, configuration.spec)
         return await submit_run(connection, services, issuer, key)
 
     response = await make_once(request, caller, asked, work)

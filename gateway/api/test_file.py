@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from gateway.api.body import check_storable
 from gateway.api.faults import MOST_FAULTS, invalid
+from gateway.api.metric_references import References
 from gateway.api.stored_tests import check_room
 from gateway.errors import EmptyTestSet, Fault, ImportInvalid, ValidationFailed
 from gateway.records import Format, Lines, Record, RecordInvalid
@@ -27,8 +28,10 @@ class TestFile:
     names: Mapping[str, str]
     settings: GatewaySettings
 
-    def check(self, body: BinaryIO, tests: BinaryIO) -> int:
+    def check(self, body: BinaryIO, tests: BinaryIO, references: References) -> int:
         """Write the tests of `body` to `tests`, a JSON object a line; how many there are.
+
+        What their assertions refer to is added to `references`.
 
         Raises:
             ImportInvalid: lines are wrong; the faults have the first of them.
@@ -38,7 +41,7 @@ class TestFile:
         body.seek(0)
         count, faults = 0, list[Fault]()
         for record in self.form.read(Lines(body, self.settings.max_test_bytes)):
-            found = self._test(record)
+            found = self._test(record, references)
             if isinstance(found, TestSpec):
                 count += 1
                 check_room(0, count, self.settings.max_tests_per_set)
@@ -54,16 +57,18 @@ class TestFile:
         tests.seek(0)
         return count
 
-    def _test(self, record: Record) -> TestSpec | list[Fault]:
+    def _test(self, record: Record, references: References) -> TestSpec | list[Fault]:
         """The test in a record, or what is wrong with it."""
         if record.fault is not None:
             return [Fault(line=record.line, detail=_sentence(record.fault))]
         try:
-            return _validate(self.form.fields(record.fields, self.names))
+            test = _validate(self.form.fields(record.fields, self.names))
+            references.add_test(test, line=record.line)
         except RecordInvalid as error:
             return [Fault(line=record.line, detail=_sentence(str(error)))]
         except ValidationFailed as error:
             return [replace(fault, line=record.line) for fault in error.faults]
+        return test
 
 
 def _validate(fields: Mapping[str, Any]) -> TestSpec:

@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from gateway.api import test_sets
 from gateway.api.answers import In, Out, answer
+from gateway.api.metric_references import References
 from gateway.api.paging import path_uuid, read_query
 from gateway.api.stored_tests import StoredTests, check_room
 from gateway.api.test_file import TestFile
@@ -74,16 +75,18 @@ async def import_tests(request: Request, caller: Caller) -> Response:
         raise ImportsFull("The server reads as many imports as it may at once; try again shortly.", retry_after=5)
     async with services.imports:
         with TemporaryFile() as tests:
-            count = await _read(request, file, tests)
+            references = References(services.settings.outbound)
+            count = await _read(request, file, tests, references)
+            await _check(services, caller, references)
             return answer(await _store(services, caller, key, tests, count, mode=query.mode))
 
 
-async def _read(request: Request, file: TestFile, tests: BinaryIO) -> int:
+async def _read(request: Request, file: TestFile, tests: BinaryIO, references: References) -> int:
     """Receive the body and write its tests to `tests`; how many there are."""
     try:
         with TemporaryFile() as body:
             await _receive(request, body, file.settings.import_receive_seconds)
-            return await run_in_threadpool(file.check, body, tests)
+            return await run_in_threadpool(file.check, body, tests, references)
     except OSError as error:
         logger.error("import_not_kept", extra={"reason": str(error)})  # noqa: TRY400 - the reason says it all
         raise ImportsFull("The server has no room for the file at the moment; try again later.") from error
@@ -112,6 +115,11 @@ async def _receive(request: Request, body: BinaryIO, seconds: float) -> None:
     except TimeoutError:
         raise UploadTooSlow(f"The body did not arrive within {seconds:g} seconds; send less at once.") from None
     await run_in_threadpool(body.write, bytes(waiting))
+
+
+async def _check(services: Services, caller: Caller, references: References) -> None:
+    async with tenant_transaction(services.engine, caller) as connection:
+        await references.check(connection, caller)
 
 
 async def _store(services: Services, caller: Caller, key: UUID, tests: BinaryIO, count: int, *, mode: str) -> Imported:

@@ -18,6 +18,7 @@ from gateway.api.body import read_body
 from gateway.api.faults import invalid_fields, pointer_to
 from gateway.api.group_submission import GroupPlan, submit_group
 from gateway.api.idempotency import Made, make_once
+from gateway.api.metric_references import References, check_configured
 from gateway.api.paging import path_uuid
 from gateway.errors import Fault
 from gateway.services import services_of
@@ -85,10 +86,13 @@ async def execute_test_set(request: Request, caller: Caller) -> Response:
     if len(asked.ids) > most:
         detail = f"There are {len(asked.ids)}; at most {most} can be executed at once."
         raise invalid_fields([Fault(pointer=f"/{asked.field}", detail=detail)])
+    references = References(services.settings.outbound)
+    references.add_all(asked.configuration.metrics if asked.configuration else (), "/configuration/metrics")
     issuer = await services.stream_tokens.issuer(caller)
 
     async def work(connection: AsyncConnection) -> Made:
         test_set = await test_sets.DEFINITION.find_usable(connection, caller, key)
+        await references.check(connection, caller)
         configurations = await _configurations(connection, caller, test_set, asked)
         planned = GroupPlan(
             test_set_id=key, name=asked.name, configuration_ids=configurations, baseline_place=asked.baseline_place
@@ -126,7 +130,7 @@ async def _check_configurations(
     connection: AsyncConnection, caller: Caller, test_set_id: UUID, ids: Sequence[UUID]
 ) -> None:
     statement = (
-        select(_configuration.id, _configuration.test_set_id, _configuration.archived_at)
+        select(_configuration.id, _configuration.test_set_id, _configuration.archived_at, _configuration.spec)
         .add_columns(_endpoint.archived_at.label("endpoint_archived_at"))
         .join(tables.endpoint, _endpoint.id == _configuration.endpoint_id)
         .where(_configuration.organization_id == caller.organization_id, _configuration.id.in_(ids))
@@ -143,6 +147,8 @@ async def _check_configurations(
         return "The endpoint of this test configuration is archived." if row.endpoint_archived_at is not None else None
 
     _refuse_any("test_configuration_ids", (fault_of(found.get(key)) for key in ids))
+    for row in found.values():
+        await check_configured(connection, caller, row.spec)
 
 
 async def _names_of_endpoints(connection: AsyncConnection, caller: Caller, ids: Sequence[UUID]) -> dict[UUID, str]:

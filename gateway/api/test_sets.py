@@ -19,7 +19,7 @@ from gateway.api.definitions import Definition
 from gateway.api.faults import MOST_FAULTS
 from gateway.api.idempotency import Made, make_once
 from gateway.api.paging import path_uuid
-from gateway.api.stored_tests import StoredTests, check_count
+from gateway.api.stored_tests import StoredTests, check_count, references_of
 from gateway.errors import Fault, ValidationFailed
 from gateway.services import services_of
 from workerapp.contract.caller import Caller
@@ -99,8 +99,10 @@ async def create_test_set(request: Request, caller: Caller) -> Response:
     asked, settings = await read_body(request, TestSetCreation), services_of(request).settings
     if asked.tests is not None:
         check_count(len(asked.tests), settings.max_tests_per_request)
+    references = references_of(asked.tests or (), settings)
 
     async def work(connection: AsyncConnection) -> Made:
+        await references.check(connection, caller)
         row = await DEFINITION.insert(connection, caller, {"name": asked.name, "metadata": asked.metadata})
         if asked.tests:
             stored = StoredTests(connection=connection, caller=caller, test_set_id=row.id)

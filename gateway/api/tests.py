@@ -14,8 +14,9 @@ from gateway.api import test_sets
 from gateway.api.answers import In, Out, Time, answer
 from gateway.api.body import read_body
 from gateway.api.idempotency import Made, make_once
+from gateway.api.metric_references import References
 from gateway.api.paging import PageQuery, Position, page_limit, page_of, path_uuid, read_cursor, read_query
-from gateway.api.stored_tests import WHAT, StoredTests, check_count
+from gateway.api.stored_tests import WHAT, StoredTests, check_count, references_of
 from gateway.api.test_sets import DEFINITION, TestSet
 from gateway.services import services_of
 from workerapp.contract.caller import Caller
@@ -92,9 +93,11 @@ async def add_tests(request: Request, caller: Caller) -> Response:
     key, settings = _set_id(request), services_of(request).settings
     asked = await read_body(request, Addition)
     check_count(len(asked.tests), settings.max_tests_per_request)
+    references = references_of(asked.tests, settings)
 
     async def work(connection: AsyncConnection) -> Made:
         stored = await test_sets.lock(connection, caller, key)
+        await references.check(connection, caller)
         test_ids = await stored.append(asked.tests, settings.max_tests_per_set)
         await stored.count_change()
         body = Added(test_set=await test_sets.read(connection, caller, key), test_ids=test_ids)
@@ -107,9 +110,12 @@ async def replace_test(request: Request, caller: Caller) -> Response:
     """Archives the test; the new one has an id of its own."""
     key, test_id = _set_id(request), _test_id(request)
     asked = await read_body(request, TestSpec)
+    references = References(services_of(request).settings.outbound)
+    references.add_test(asked)
 
     async def work(connection: AsyncConnection) -> Made:
         stored = await test_sets.lock(connection, caller, key)
+        await references.check(connection, caller)
         row = await stored.replace(test_id, asked)
         await stored.count_change()
         return Made(status=201, location=f"/v1/test-sets/{key}/tests/{row.id}", body=_test(row))

@@ -11,12 +11,13 @@ import pytest
 from starlette.routing import Route
 
 from gateway.app import routes
+from tests.definitions import METRIC
 from tests.integration.test_isolation import BODIES
 from tests.stack.client import Client
 from tests.stack.services import Worker
 
 LISTS = (
-    *("/v1/tasks", "/v1/endpoints", "/v1/test-sets", "/v1/test-configurations", "/v1/test-runs"),
+    *("/v1/tasks", "/v1/endpoints", "/v1/test-sets", "/v1/test-configurations", "/v1/metrics", "/v1/test-runs"),
     "/v1/run-groups",
 )
 
@@ -44,6 +45,7 @@ def owned(client: Client, worker: Worker) -> dict[str, str]:
         "test_set_id": found["test_set_id"],
         "test_configuration_id": configuration,
         "test_id": client.get(f"/v1/test-sets/{found['test_set_id']}/tests")["items"][0]["id"],
+        "metric_id": client.post("/v1/metrics", METRIC)["id"],
         "test_run_id": run_id,
         "other_test_run_id": run_id,
         "run_group_id": group["run_group_id"],

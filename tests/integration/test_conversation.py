@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.integration.test_target import RUN_ID, TEST_ID, output, serving, status, target
+from tests.integration.test_target import TEST_ID, output, serving, status, target, trials
 from tests.stack.application import Application, application
 from workerapp.contract.specs import ConfigurationSpec
-from workerapp.execution.metrics.finding import JudgingLimits
 from workerapp.execution.target import TargetLimits
-from workerapp.execution.trial import LeasedTest, Trials
+from workerapp.execution.trial import LeasedTest
 
 EQUALS = {"type": "equals"}
 CHAT = {"request": {"messages": "{{ messages }}", "turn": "{{ turn }}"}}
@@ -40,7 +39,7 @@ async def execute(
     test = LeasedTest(id=TEST_ID, input=None, turns=turns, expected=expected, assertions=assertions, metadata={})
     configuration = ConfigurationSpec.model_validate(spec or {})
     async with target(url, **(CHAT | fields)) as asked:
-        return await Trials(asked, configuration, RUN_ID, JudgingLimits()).execute(test)
+        return await trials(asked, configuration).execute(test)
 
 
 async def test_each_turn_sees_what_was_said_before() -> None:

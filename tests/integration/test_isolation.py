@@ -12,7 +12,7 @@ import pytest
 from starlette.routing import Route
 
 from gateway.app import routes
-from tests.definitions import TEST_SET, Configured, add_configuration
+from tests.definitions import METRIC, TEST_SET, Configured, add_configuration, created
 from tests.postgres import TestDatabase
 from tests.rest import Gateway, add_tenant
 
@@ -30,7 +30,7 @@ TABLES_WITHOUT_TENANT = {
 }
 #: Paths without an id, which answer only what is the caller's own; see the test of lists.
 LISTS = {
-    *("/v1/tasks", "/v1/endpoints", "/v1/test-sets", "/v1/test-configurations", "/v1/test-runs"),
+    *("/v1/tasks", "/v1/endpoints", "/v1/test-sets", "/v1/test-configurations", "/v1/metrics", "/v1/test-runs"),
     "/v1/run-groups",
 }
 #: What makes something of the caller's own; see the tests of stream tokens.
@@ -41,6 +41,7 @@ EVENTS = "/v1/events"
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PATCH", "/v1/test-sets/{test_set_id}"): {"name": "theirs"},
     ("POST", "/v1/test-sets/{test_set_id}/execute"): {"endpoint_ids": [str(uuid4())]},
+    ("PATCH", "/v1/metrics/{metric_id}"): {"description": "theirs"},
     ("POST", "/v1/test-sets/{test_set_id}/reorder"): {"test_ids": []},
     ("POST", "/v1/test-sets/{test_set_id}/tests"): {"tests": [{"input": "theirs"}]},
     ("PUT", "/v1/test-sets/{test_set_id}/tests/{test_id}"): {"input": "theirs"},
@@ -61,6 +62,7 @@ class Owned:
 
     definitions: Configured
     test_id: str
+    metric_id: str
     run_id: str
     run_group_id: str
     task_id: str
@@ -72,6 +74,7 @@ class Owned:
             "test_set_id": self.definitions.test_set_id,
             "test_id": self.test_id,
             "test_configuration_id": self.definitions.configuration_id,
+            "metric_id": self.metric_id,
             "test_run_id": self.run_id,
             "other_test_run_id": self.run_id,
             "run_group_id": self.run_group_id,
@@ -86,9 +89,11 @@ async def owned(client: httpx.AsyncClient) -> Owned:
     asked = {"test_configuration_ids": [definitions.configuration_id]}
     group = (await client.post(f"/v1/test-sets/{definitions.test_set_id}/execute", json=asked)).json()
     task = (await client.post("/v1/tasks", json={"name": "echo"})).json()
+    metric = await created(client, "/v1/metrics", METRIC)
     return Owned(
         definitions=definitions,
         test_id=tests[0]["id"],
+        metric_id=metric["id"],
         run_id=run["test_run_id"],
         run_group_id=group["run_group_id"],
         task_id=task["task_id"],
@@ -215,6 +220,40 @@ async def test_a_configuration_cannot_refer_to_another_tenants_definitions(
         body = {"name": "x", "endpoint_id": own["endpoint_id"], "test_set_id": own["test_set_id"]}
         response = await stranger.post("/v1/test-configurations", json=body | {field: theirs[field]})
         assert response.status_code == 404
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        {"type": "metric", "metric_id": "{metric_id}"},
+        {"type": "llm_judge", "endpoint_id": "{endpoint_id}", "rubric": "x"},
+        {"type": "webhook", "endpoint_id": "{endpoint_id}"},
+    ],
+)
+async def test_a_metric_cannot_refer_to_what_is_another_tenants(
+    served: Gateway, database: TestDatabase, api: httpx.AsyncClient, metric: dict[str, str]
+) -> None:
+    theirs = (await owned(api)).ids()
+    foreign = {name: value.format(**theirs) for name, value in metric.items()}
+    unknown = {name: value.format(**dict.fromkeys(theirs, str(uuid4()))) for name, value in metric.items()}
+    async with served.client(add_tenant(database)) as stranger:
+        own = (await owned(stranger)).ids()
+        ids = {"endpoint_id": own["endpoint_id"], "test_set_id": own["test_set_id"]}
+        for refused in (foreign, unknown):
+            tests = [{"input": "?", "assertions": [{"type": "equals"}, refused]}]
+            answers = [
+                await stranger.post("/v1/test-configurations", json={"name": "x", **ids, "metrics": [refused]}),
+                await stranger.post("/v1/test-sets", json={"name": "x", "tests": tests}),
+                await stranger.post(f"/v1/test-sets/{own['test_set_id']}/tests", json={"tests": tests}),
+                await stranger.put(f"/v1/test-sets/{own['test_set_id']}/tests/{own['test_id']}", json=tests[0]),
+            ]
+            assert [answer.status_code for answer in answers] == [404] * 4
+            assert [answer.json()["errors"][0]["pointer"].rsplit("/", 2)[1] for answer in answers] == [
+                "0",
+                "1",
+                "1",
+                "1",
+            ]
 
 
 async def test_two_tenants_may_use_the_same_idempotency_key(

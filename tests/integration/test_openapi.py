@@ -17,6 +17,7 @@ from gateway.api import (
     admin,
     group_differences,
     group_submission,
+    named_metrics,
     run_comparison,
     run_groups,
     run_repetition,
@@ -38,7 +39,7 @@ from gateway.app import routes
 from gateway.errors import ApiError
 from tests.contract import Contract, ContractBroken, contract
 from tests.rest import Gateway
-from workerapp.contract import auth, metrics
+from workerapp.contract import auth, judges, metrics
 from workerapp.contract.events import EventType
 from workerapp.contract.invocation import ReceivedResponse, SentRequest
 from workerapp.contract.mapping import MAX_PATH_LENGTH
@@ -114,12 +115,18 @@ MODELS: dict[str, type[BaseModel]] = {
     "AdminTask": admin.AdminTask,
     "SweepStep": admin.SweepStep,
     "Sweeper": admin.Sweeper,
+    "MetricReference": metrics.NamedMetric,
+    "MetricCreation": named_metrics.MetricCreation,
+    "MetricChange": named_metrics.MetricChange,
+    "NamedMetric": named_metrics.NamedMetric,
     **{
         kind.__name__: kind
         for kind in (
             *(metrics.Equals, metrics.IEquals, metrics.Contains, metrics.ContainsAny, metrics.ContainsAll),
             *(metrics.StartsWith, metrics.Regex, metrics.Extract, metrics.Category, metrics.IsJson, metrics.JsonSchema),
             *(metrics.JsonPath, metrics.Levenshtein, metrics.RougeL, metrics.F1, metrics.Latency, metrics.HttpStatus),
+            *(judges.LlmJudge, judges.WebhookJudge),
+            *(judges.BinaryScale, judges.NumericScale, judges.CategoricalScale),
         )
     },
 }
@@ -131,6 +138,8 @@ _CHECKED_IN_CODE: dict[tuple[str, str], dict[str, int]] = {
     ("Category", "pattern"): {"maxLength": MAX_PATTERN_LENGTH},
     ("JsonPath", "path"): {"maxLength": MAX_PATH_LENGTH},
     ("EndpointCreation", "url"): {"maxLength": MAX_URL_LENGTH},
+    ("LlmJudge", "url"): {"maxLength": MAX_URL_LENGTH},
+    ("WebhookJudge", "url"): {"maxLength": MAX_URL_LENGTH},
     ("ClientCredentialsAuth", "token_url"): {"maxLength": MAX_URL_LENGTH},
     ("TestSetCreation", "tests"): {"minItems": 1},
     ("TestsAddition", "tests"): {"minItems": 1},

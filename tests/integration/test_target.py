@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import aiohttp
 import pytest
@@ -29,6 +29,8 @@ from workerapp.contract.template import VARIABLES
 from workerapp.execution.credentials import TokenCache
 from workerapp.execution.exchange import Answer, Question
 from workerapp.execution.guard import GuardedResolver, RefusedAddress, guarded_connector
+from workerapp.execution.judges.panel import Panel
+from workerapp.execution.judging import Judging
 from workerapp.execution.metrics.finding import JudgingLimits
 from workerapp.execution.target import Target, TargetLimits
 from workerapp.execution.trial import LeasedTest, Trials
@@ -113,6 +115,16 @@ def target(
 
 def question(text: Any = "Why?", **fields: Any) -> Question:
     return Question(input=text, test_id=TEST_ID, test_run_id=RUN_ID, **fields)
+
+
+def trials(asked: Target, configuration: ConfigurationSpec) -> Trials:
+    """Trials that nobody judges but arithmetic."""
+
+    async def nobody(_: UUID) -> EndpointSpec:
+        raise AssertionError
+
+    limits = JudgingLimits()
+    return Trials(asked, Judging(configuration, limits, Panel(nobody, LOOPBACK, limits, QUICK)), RUN_ID)
 
 
 async def ask(url: str, **fields: Any) -> Answer:
@@ -251,7 +263,7 @@ async def test_expected_answer_never_reaches_the_endpoint() -> None:
     everything = {name: "{{ " + name + " }}" for name in sorted(VARIABLES)}
     configuration = ConfigurationSpec.model_validate({"metrics": [{"type": "equals"}]})
     async with serving(output("the-answer-is-2")) as site, target(site.url, request=everything) as asked:
-        row = await Trials(asked, configuration, RUN_ID, JudgingLimits()).execute(test)
+        row = await trials(asked, configuration).execute(test)
     assert row["status"] == "pass"
     assert "the-answer-is-2" not in site.bodies[0] + str(site.requests[0].headers) + str(site.requests[0].url)
     assert "sums" in site.bodies[0]

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from tests.judging import METRICS
 from workerapp.contract.reasons import ErrorCode, ErrorReason, Timeout
-from workerapp.execution.conversation import Criteria, plan_steps, read_transcript, transcript
+from workerapp.execution.conversation import Criteria, Step, plan_steps, read_transcript, transcript
 from workerapp.execution.exchange import Answer, Question
 
 RUN, TEST = UUID(int=1), UUID(int=2)
@@ -18,28 +18,32 @@ def final(*metrics: dict[str, Any], expected: Any = None) -> Criteria:
     return Criteria(metrics=METRICS.validate_python(metrics), expected=expected)
 
 
+def planned(last: Criteria, turns: Any = None, asked: Any = None) -> list[Step]:
+    return plan_steps(asked, turns, last, METRICS.validate_python)
+
+
 def judged_by(steps: Any) -> list[list[tuple[int | None, Any, list[str]]]]:
     return [[(one.turn, one.expected, [m.type for m in one.metrics]) for one in step.criteria] for step in steps]
 
 
 def test_a_test_without_turns_is_one_step() -> None:
-    assert judged_by(plan_steps("a", None, final(EQUALS, expected="b"))) == [[(None, "b", ["equals"])]]
+    assert judged_by(planned(final(EQUALS, expected="b"), asked="a")) == [[(None, "b", ["equals"])]]
 
 
 def test_each_turn_is_judged_by_its_own_and_the_last_by_the_tests_metrics_too() -> None:
     turns = [{"input": "a", "expected": "1", "assertions": [{"type": "is_json"}]}, {"input": "b", "expected": "2"}]
-    steps = plan_steps(None, turns, final(EQUALS, expected="3"))
+    steps = planned(final(EQUALS, expected="3"), turns)
     assert [step.input for step in steps] == ["a", "b"]
     assert judged_by(steps) == [[(1, "1", ["is_json"])], [(2, "2", []), (None, "3", ["equals"])]]
-    assert judged_by(plan_steps(None, turns, final(EQUALS)))[1][1] == (None, "2", ["equals"])
+    assert judged_by(planned(final(EQUALS), turns))[1][1] == (None, "2", ["equals"])
 
 
 def test_a_status_is_an_answer_to_the_turn_that_asks_for_it() -> None:
     refused = Answer(http_status=422, error=ErrorReason(ErrorCode.HTTP_STATUS, "no"))
     turns = [{"input": "a", "assertions": [{"type": "http_status", "codes": [422]}]}, {"input": "b"}]
-    assert [step.can_judge(refused) for step in plan_steps(None, turns, final(EQUALS))] == [True, False]
+    assert [step.can_judge(refused) for step in planned(final(EQUALS), turns)] == [True, False]
     by_test = final({"type": "http_status", "codes": [400]})
-    assert [step.can_judge(refused) for step in plan_steps(None, turns, by_test)] == [True, True]
+    assert [step.can_judge(refused) for step in planned(by_test, turns)] == [True, True]
 
 
 def test_a_turn_sees_what_was_said_before_it() -> None:
@@ -67,7 +71,7 @@ def test_a_system_message_of_the_first_turn_holds_for_all() -> None:
 
 
 def test_a_transcript_can_be_read_again() -> None:
-    steps = plan_steps(None, [{"input": "a"}, {"input": "b"}, {"input": "c"}], final())
+    steps = planned(final(), [{"input": "a"}, {"input": "b"}, {"input": "c"}])
     timed_out = ErrorReason(ErrorCode.TIMEOUT, "late", retryable=True, timeout=Timeout.TEST)
     answers = [
         Answer(output={"n": 1}, extra={"usage": 3}, http_status=200, latency_ms=1.5),
@@ -80,6 +84,6 @@ def test_a_transcript_can_be_read_again() -> None:
 
 
 def test_a_mapped_field_does_not_stand_in_for_what_a_transcript_tells() -> None:
-    steps = plan_steps(None, [{"input": "a"}], final())
+    steps = planned(final(), [{"input": "a"}])
     (told,) = transcript(steps, [Answer(output="b", extra={"input": "x", "attempts": "y"}, attempts=1)])
     assert (told["input"], told["attempts"]) == ("a", 1)

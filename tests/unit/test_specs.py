@@ -11,6 +11,9 @@ from workerapp.contract.metrics import Metric
 from workerapp.contract.specs import ConfigurationSpec, EndpointSpec, TestSpec
 
 METRIC: TypeAdapter[Metric] = TypeAdapter(Metric)
+KEY = "0199d2a0-7c4e-7b1a-8a3e-2f8f7f0a1c22"
+NO_ROOM = {"type": "numeric", "min": 1, "max": 1}
+ONE_CHOICE = {"type": "categorical", "choices": {"good": 1}}
 
 
 def endpoint(**fields: Any) -> EndpointSpec:
@@ -162,6 +165,17 @@ def test_concurrency_out_of_range_is_refused(concurrency: Any) -> None:
         ({"type": "jsonpath", "path": "answer"}, "it must start with \\$"),
         ({"type": "jsonpath", "path": "$.a", "operator": "in"}, "'=', '!=', '<'"),
         ({"type": "levenshtein", "max_distance": -1}, "greater than or equal to 0"),
+        ({"type": "llm_judge", "rubric": "x"}, "either endpoint_id or url"),
+        ({"type": "llm_judge", "rubric": "x", "url": "http://a.example/"}, "url and model go together"),
+        ({"type": "llm_judge", "rubric": "x", "endpoint_id": KEY, "model": "m"}, "an endpoint names its model itself"),
+        ({"type": "llm_judge", "endpoint_id": KEY, "rubric": "x" * 20_001}, "at most 20000 characters"),
+        ({"type": "llm_judge", "endpoint_id": KEY, "rubric": "x", "include": ["input"]}, "include must have output"),
+        ({"type": "llm_judge", "endpoint_id": KEY, "rubric": "x", "scale": NO_ROOM}, "min must be less than max"),
+        ({"type": "llm_judge", "endpoint_id": KEY, "rubric": "x", "scale": ONE_CHOICE}, "at least 2 items"),
+        ({"type": "webhook", "endpoint_id": KEY, "url": "http://a.example/"}, "either endpoint_id or url"),
+        ({"type": "webhook", "url": "ftp://a.example/"}, "must be http or https"),
+        ({"type": "webhook", "endpoint_id": KEY, "attempts": 11}, "less than or equal to 10"),
+        ({"type": "metric"}, "Field required"),
         ({"type": "latency", "max_ms": 0}, "greater than 0"),
         ({"type": "http_status", "codes": []}, "at least 1 item"),
         ({"type": "http_status", "codes": [42]}, "greater than or equal to 100"),

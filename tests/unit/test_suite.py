@@ -73,6 +73,31 @@ def test_a_suite_becomes_what_the_api_takes(tmp_path: Path) -> None:
     }
 
 
+def test_a_suite_may_have_judges_and_named_metrics(tmp_path: Path) -> None:
+    key = "0199d2a0-7c4e-7b1a-8a3e-2f8f7f0a1c22"
+    metrics = f"""\
+metrics:
+  - {{type: llm_judge, url: 'http://127.0.0.1:11434/v1', model: small, rubric: Polite., scale: {{type: binary}}}}
+  - {{type: webhook, endpoint_id: {key}}}
+  - {{type: metric, metric_id: {key}, not: true}}
+"""
+    assert load(tmp_path, ENDPOINT + INLINE + metrics).configuration["metrics"] == [
+        {
+            "type": "llm_judge",
+            "url": "http://127.0.0.1:11434/v1",
+            "model": "small",
+            "rubric": "Polite.",
+            "scale": {"type": "binary"},
+        },
+        {"type": "webhook", "endpoint_id": key},
+        {"type": "metric", "metric_id": key, "not_": True},
+    ]
+    lonely = "metrics: [{type: llm_judge, url: 'http://127.0.0.1/', rubric: Polite.}]\n"
+    assert problem(tmp_path, ENDPOINT + INLINE + lonely).endswith(
+        "url and model go together; an endpoint names its model itself"
+    )
+
+
 def test_a_suite_has_metrics_of_all_kinds_and_a_threshold_for_the_run(tmp_path: Path) -> None:
     metrics = (
         "metrics:\n  - {type: json_schema, schema: {type: object}, not: true}\n  - {type: rouge_l, threshold: 0.5}\n"

@@ -32,6 +32,7 @@ def _callable(url: str) -> str:
     return url
 
 
+CallableUrl: TypeAlias = Annotated[str, AfterValidator(_callable)]
 Secret: TypeAlias = Annotated[str, Field(min_length=1, max_length=8000, repr=False), AfterValidator(_sendable)]
 Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=1000)]
 
@@ -65,7 +66,7 @@ class ClientCredentialsAuth(Spec):
     """A token is fetched (RFC 6749, section 4.4), and sent as `Authorization: Bearer …` until it expires."""
 
     type: Literal["oauth2_client_credentials"]
-    token_url: Annotated[str, AfterValidator(_callable)]
+    token_url: CallableUrl
     client_id: Text
     client_secret: Secret
     #: In the Authorization header as the standard has it, or in the body, for servers that want it there.

@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self, TypeAlias
+from uuid import UUID
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from workerapp.contract.json_schemas import check_schema
+from workerapp.contract.judges import LlmJudge, WebhookJudge
 from workerapp.contract.mapping import OUTPUT, compile_path
+from workerapp.contract.metric import MAX_WEIGHT, NOT, MetricBase, MetricName, Operator
 from workerapp.contract.patterns import compile_pattern
+from workerapp.contract.spec import Spec
 
 MAX_TEXT_LENGTH = 100_000
 MAX_VALUES = 1_000
 MAX_CODES = 100
 
 Text: TypeAlias = Annotated[str, Field(max_length=MAX_TEXT_LENGTH)]
-Operator: TypeAlias = Literal["=", "!=", "<", "<=", ">", ">="]
 Status: TypeAlias = Annotated[int, Field(ge=100, le=599)]
 Values: TypeAlias = Annotated[tuple[Text, ...], Field(min_length=1, max_length=MAX_VALUES)]
-
-
-class MetricBase(BaseModel):
-    """What every metric has; one of weight 0 is reported and decides nothing."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    not_: bool = Field(default=False, validation_alias=AliasChoices("not_", "not"))
-    weight: float = Field(default=1.0, ge=0, le=1_000_000)
-    threshold: float | None = Field(default=None, ge=0, le=1, description="The score that passes; 1 when absent.")
-    threshold_operator: Operator = Field(default=">=", description="How the score is held against the threshold.")
-
-    @model_validator(mode="after")
-    def _has_what_it_compares_with(self) -> Self:
-        if self.threshold is None and "threshold_operator" in self.model_fields_set and self.threshold_operator != ">=":
-            raise ValueError("threshold_operator needs a threshold")
-        return self
 
 
 class Equals(MetricBase):
@@ -207,7 +192,23 @@ class HttpStatus(MetricBase):
     codes: Annotated[tuple[Status, ...], Field(min_length=1, max_length=MAX_CODES)]
 
 
-Metric: TypeAlias = Annotated[
+class NamedMetric(Spec):
+    """A metric of the organization, by its id; what is given here takes the place of what its definition says."""
+
+    type: Literal["metric"]
+    metric_id: UUID
+    name: MetricName | None = None
+    not_: bool | None = Field(default=None, validation_alias=NOT)
+    weight: float | None = Field(default=None, ge=0, le=MAX_WEIGHT)
+    threshold: float | None = Field(default=None, ge=0, le=1)
+    threshold_operator: Operator | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """What takes the place of the definition's own."""
+        return self.model_dump(exclude={"type", "metric_id"}, exclude_none=True)
+
+
+_Kinds: TypeAlias = (
     Equals
     | IEquals
     | Contains
@@ -224,6 +225,12 @@ Metric: TypeAlias = Annotated[
     | RougeL
     | F1
     | Latency
-    | HttpStatus,
-    Field(discriminator="type"),
-]
+    | HttpStatus
+    | LlmJudge
+    | WebhookJudge
+)
+
+#: What judges by itself: also what a named metric may be, so none leads to another.
+Definition: TypeAlias = Annotated[_Kinds, Field(discriminator="type")]
+#: What a test or a configuration may have.
+Metric: TypeAlias = Annotated[_Kinds | NamedMetric, Field(discriminator="type")]

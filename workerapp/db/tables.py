@@ -160,6 +160,20 @@ test_configuration = Table(
     _optional("archived_at", Time),
 )
 
+metric = Table(
+    "metric",
+    metadata,
+    _id(),
+    _needed("organization_id", Uuid),
+    _needed("name", Text),
+    _optional("description", Text),
+    _needed("spec", JSONB),
+    _needed("version", Integer),
+    _needed("created_at", Time),
+    _needed("updated_at", Time),
+    _optional("archived_at", Time),
+)
+
 run_group = Table(
     "run_group",
     metadata,

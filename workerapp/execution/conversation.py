@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-from pydantic import TypeAdapter
+from typing import Any, TypeAlias
 
 from workerapp.contract.json_values import as_json, as_text
-from workerapp.contract.metrics import HttpStatus, Metric
+from workerapp.contract.metric import MetricBase
+from workerapp.contract.metrics import HttpStatus
 from workerapp.contract.reasons import ErrorCode, ErrorReason, Timeout
 from workerapp.execution.exchange import Answer, Question, as_messages
 from workerapp.execution.target import Target
@@ -19,7 +18,8 @@ TURNS = "turns"
 #: The mapped field that tells what the application calls the conversation.
 CONVERSATION_ID = "conversation_id"
 
-_METRICS: TypeAdapter[list[Metric]] = TypeAdapter(list[Metric])
+#: Reads metrics as they are stored.
+ReadMetrics: TypeAlias = Callable[[Sequence[Any]], Sequence[MetricBase]]
 #: What a transcript tells of each turn beside what else was mapped.
 _OWN = frozenset({"input", "output", "latency_ms", "http_status", "attempts", "error"})
 
@@ -28,7 +28,7 @@ _OWN = frozenset({"input", "output", "latency_ms", "http_status", "attempts", "e
 class Criteria:
     """What judges an answer: metrics, and the value they expect; `turn` if they are those of a single turn."""
 
-    metrics: Sequence[Metric]
+    metrics: Sequence[MetricBase]
     expected: Any = None
     turn: int | None = None
 
@@ -54,7 +54,9 @@ class Step:
         return answer.http_status in named or not answer.error.retryable
 
 
-def plan_steps(asked: Any, turns: Sequence[Mapping[str, Any]] | None, final: Criteria) -> list[Step]:
+def plan_steps(
+    asked: Any, turns: Sequence[Mapping[str, Any]] | None, final: Criteria, read_metrics: ReadMetrics
+) -> list[Step]:
     """The turns of a test, in order; the last one is judged by `final`, too.
 
     Where that expects nothing, it expects what the last turn does.
@@ -62,7 +64,8 @@ def plan_steps(asked: Any, turns: Sequence[Mapping[str, Any]] | None, final: Cri
     if turns is None:
         return [Step(input=asked, criteria=(final,))]
     steps = [
-        Step(input=turn["input"], criteria=(_criteria(turn, number),)) for number, turn in enumerate(turns, start=1)
+        Step(input=turn["input"], criteria=(_criteria(turn, number, read_metrics),))
+        for number, turn in enumerate(turns, start=1)
     ]
     last = steps[-1]
     if final.expected is None:
@@ -92,6 +95,14 @@ async def converse(target: Target, question: Question, steps: Sequence[Step]) ->
     return answers
 
 
+def conversations(steps: Sequence[Step], answers: Sequence[Answer]) -> Iterator[Any]:
+    """What was asked for each answer: the input alone, or of several turns the messages up to this turn's."""
+    history: list[dict[str, Any]] = []
+    for step, answer in zip(steps, answers, strict=False):
+        yield step.input if len(steps) == 1 else [*history, *as_messages(step.input)]
+        history = _heard(history, step.input, answer)
+
+
 def transcript(steps: Sequence[Step], answers: Sequence[Answer]) -> list[dict[str, Any]]:
     """The turns that were asked, as they are stored."""
     return [_told(step, answer) for step, answer in zip(steps, answers, strict=False)]
@@ -107,21 +118,27 @@ def name_turn(error: ErrorReason, turn: int) -> ErrorReason:
     return replace(error, message=f"turn {turn}: {error.message}")
 
 
-def _criteria(turn: Mapping[str, Any], number: int) -> Criteria:
-    metrics = _METRICS.validate_python(turn.get("assertions", []))
+def _criteria(turn: Mapping[str, Any], number: int, read_metrics: ReadMetrics) -> Criteria:
+    metrics = read_metrics(turn.get("assertions", []))
     return Criteria(metrics=metrics, expected=turn.get("expected"), turn=number)
 
 
 def _go_on(question: Question, answer: Answer) -> Question:
     if answer.error is not None:
         return question
-    said = {"role": "assistant", "content": as_text(answer.output)}
     named = answer.extra.get(CONVERSATION_ID)
     return replace(
         question,
-        history=[*question.history, *as_messages(question.input), said],
+        history=_heard(question.history, question.input, answer),
         conversation_id=question.conversation_id if named is None else named,
     )
+
+
+def _heard(history: Sequence[dict[str, Any]], asked: Any, answer: Answer) -> list[dict[str, Any]]:
+    """The messages so far, with what was asked and said now; what the application refused was never said."""
+    if answer.error is not None:
+        return [*history]
+    return [*history, *as_messages(asked), {"role": "assistant", "content": as_text(answer.output)}]
 
 
 def _too_long(answer: Answer, most: int) -> Answer:

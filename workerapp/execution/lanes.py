@@ -26,6 +26,7 @@ from workerapp.db.address import DatabaseAddress
 from workerapp.db.connection import ROLE
 from workerapp.db.statements import load
 from workerapp.execution.credentials import TokenCache
+from workerapp.execution.judges.endpoints import StoredEndpoints
 from workerapp.execution.trial import LeasedTest, Trials, Unopened, open_trials
 from workerapp.settings import LaneSettings, WorkerSettings
 
@@ -79,7 +80,8 @@ async def run_slice(work: LaneSlice, settings: WorkerSettings, tokens: TokenCach
         if start["before"] is not None:
             await connection.execute(SQL["inherit"], keys | {"before": start["before"]})
         try:
-            async with open_trials(start, settings, work.test_run_id, tokens) as trials:
+            judges = StoredEndpoints(connection, settings.sealer).find
+            async with open_trials(start, settings, work.test_run_id, judges, tokens) as trials:
                 configuration = ConfigurationSpec.model_validate(start["snapshot"]["configuration"])
                 lane = Lane(
                     connection=connection,

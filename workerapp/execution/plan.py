@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from workerapp.contract.repetition import AnswersAgain, Repetition, TestsAgain
 from workerapp.contract.specs import ConfigurationSpec, EndpointSpec
 from workerapp.db.statements import clause
+from workerapp.execution.named_metrics import NAMED_METRICS, read_named_metrics
 
 #: Where the snapshot of a run has the run whose answers it judges again; its endpoint is not asked.
 RESCORE_OF = "rescore_of"
@@ -50,6 +51,7 @@ def plan_run(
     concurrency = _read_concurrency(run)
     planned, version = _plan_results(db, run, repetition)
     snapshot = _snapshot(db, run, repetition) | {"test_set_version": version}
+    snapshot[NAMED_METRICS] = read_named_metrics(db, run, snapshot["configuration"])
     db.execute(clause("runs", "begin"), {"run": test_run_id, "planned": planned, "snapshot": Jsonb(snapshot)})
     return add_lanes(db, run, _split(concurrency, planned, lane_concurrency))
 

@@ -5,17 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 from uuid import UUID
 
-from pydantic import TypeAdapter
-
 from workerapp.contract.endpoint_secrets import reveal_secrets
-from workerapp.contract.metrics import Metric
 from workerapp.contract.reasons import ErrorCode, ErrorReason
 from workerapp.contract.specs import ConfigurationSpec
 from workerapp.contract.states import ResultStatus
@@ -24,6 +19,7 @@ from workerapp.execution.conversation import (
     TURNS,
     Criteria,
     Step,
+    conversations,
     converse,
     name_turn,
     plan_steps,
@@ -32,9 +28,13 @@ from workerapp.execution.conversation import (
 )
 from workerapp.execution.credentials import TokenCache, TokenLimits
 from workerapp.execution.exchange import Answer, Question
-from workerapp.execution.metrics.evaluate import Judged, evaluate
-from workerapp.execution.metrics.finding import Answered, JudgingLimits
+from workerapp.execution.judges.case import Case
+from workerapp.execution.judges.endpoints import FindEndpoint
+from workerapp.execution.judges.panel import Panel
+from workerapp.execution.judging import Hearing, Judging
+from workerapp.execution.metrics.finding import JudgingLimits
 from workerapp.execution.metrics.verdict import Verdict
+from workerapp.execution.named_metrics import NAMED_METRICS
 from workerapp.execution.plan import RESCORE_OF
 from workerapp.execution.target import Target, TargetLimits
 from workerapp.settings import WorkerSettings
@@ -46,12 +46,6 @@ HEADERS_SEALED = {
     "code": "headers_sealed",
     "message": "The worker has no key that opens the endpoint's stored headers (GATEWAY_SECRET_KEYS).",
 }
-
-#: Longer outputs, and all that are held against a schema, are judged beside the event loop. It costs 0.07 ms more, and
-#: a schema may take a second in which no other answer of the lane would be read, or its time taken.
-SHORT_OUTPUT = 5_000
-
-_METRICS: TypeAdapter[list[Metric]] = TypeAdapter(list[Metric])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,19 +68,10 @@ class LeasedTest:
 class Trials:
     """Executes tests of one run against its endpoint; without one the answers are those that the tests have."""
 
-    def __init__(
-        self, target: Target | None, configuration: ConfigurationSpec, test_run_id: UUID, limits: JudgingLimits
-    ) -> None:
+    def __init__(self, target: Target | None, judging: Judging, test_run_id: UUID) -> None:
         self._target = target
-        self._configuration = configuration
+        self._judging = judging
         self._test_run_id = test_run_id
-        self._limits = limits
-        # The arithmetic holds the interpreter, so a second thread would only make the first one slower.
-        self._bench = ThreadPoolExecutor(max_workers=1, thread_name_prefix="judge")
-
-    def close(self) -> None:
-        """Judge nothing more; what is being judged does not hold up the end."""
-        self._bench.shutdown(wait=False, cancel_futures=True)
 
     async def execute(self, test: LeasedTest) -> dict[str, Any]:
         """Ask and judge; the result is a row for `record_results`, whatever went wrong."""
@@ -97,7 +82,7 @@ class Trials:
             answers = await self._ask(test, steps)
             verdict = None
             if steps[len(answers) - 1].can_judge(answers[-1]):
-                verdict = await self._judge(steps, answers)
+                verdict = await self._judging.judge(self._hearings(test, steps, answers))
             return _row(test, steps, answers, verdict)
         except Exception:
             # One test must not take its lane along; what is wrong with it is ours to read.
@@ -106,9 +91,9 @@ class Trials:
             return _not_executed(test, NOT_EXECUTED)
 
     def _steps(self, test: LeasedTest) -> list[Step]:
-        own = _METRICS.validate_python(test.assertions) if test.assertions else []
-        final = Criteria(metrics=[*own, *self._configuration.metrics], expected=test.expected)
-        return plan_steps(test.input, test.turns, final)
+        metrics = [*self._judging.read_metrics(test.assertions), *self._judging.configured]
+        final = Criteria(metrics=metrics, expected=test.expected)
+        return plan_steps(test.input, test.turns, final, self._judging.read_metrics)
 
     async def _ask(self, test: LeasedTest, steps: Sequence[Step]) -> list[Answer]:
         if self._target is None:
@@ -118,27 +103,23 @@ class Trials:
         question = Question(test_id=test.id, test_run_id=self._test_run_id, input=test.input, metadata=test.metadata)
         return await converse(self._target, question, steps)
 
-    async def _judge(self, steps: Sequence[Step], answers: Sequence[Answer]) -> Verdict:
-        judged = [
-            Judged(metrics=criteria.metrics, answered=self._answered(criteria, answer), turn=criteria.turn)
-            for step, answer in zip(steps, answers, strict=True)
+    def _hearings(self, test: LeasedTest, steps: Sequence[Step], answers: Sequence[Answer]) -> list[Hearing]:
+        return [
+            Hearing(
+                metrics=criteria.metrics,
+                case=Case(
+                    test_id=test.id,
+                    test_run_id=self._test_run_id,
+                    turn=criteria.turn,
+                    input=asked,
+                    expected=criteria.expected,
+                    metadata=test.metadata,
+                    answer=answer,
+                ),
+            )
+            for step, asked, answer in zip(steps, conversations(steps, answers), answers, strict=True)
             for criteria in step.criteria
         ]
-        judge = partial(evaluate, judged, pass_threshold=self._configuration.pass_threshold)
-        if _is_quick(judged):
-            return judge()
-        return await asyncio.get_running_loop().run_in_executor(self._bench, judge)
-
-    def _answered(self, criteria: Criteria, answer: Answer) -> Answered:
-        return Answered(
-            output=answer.output,
-            extra=answer.extra,
-            expected=criteria.expected,
-            latency_ms=answer.latency_ms,
-            http_status=answer.http_status,
-            missing=None if answer.error is None else answer.error.message,
-            limits=self._limits,
-        )
 
 
 class Unopened:
@@ -154,26 +135,42 @@ class Unopened:
 
 @asynccontextmanager
 async def open_trials(
-    start: Mapping[str, Any], settings: WorkerSettings, test_run_id: UUID, tokens: TokenCache | None = None
+    start: Mapping[str, Any],
+    settings: WorkerSettings,
+    test_run_id: UUID,
+    find_endpoint: FindEndpoint,
+    tokens: TokenCache | None = None,
 ) -> AsyncIterator[Trials | Unopened]:
-    """Open the run's endpoint for a lane.
+    """Open the run's endpoint for a lane, and what its answers are judged by.
 
     `start` has the run's snapshot, the secrets that are not in it, and the lane's share of the endpoint's rate.
     """
-    snapshot, sealed_headers = start["snapshot"], start["sealed_headers"]
+    snapshot = start["snapshot"]
     configuration = ConfigurationSpec.model_validate(snapshot["configuration"])
-    if RESCORE_OF in snapshot:
-        with closing(Trials(None, configuration, test_run_id, judging_limits(settings))) as trials:
-            yield trials
-        return
     try:
-        opened = None if sealed_headers is None else settings.sealer.open(sealed_headers)
+        target = None if RESCORE_OF in snapshot else _target(start, configuration, settings, tokens)
     except SealingUnavailable as error:
         logger.error("endpoint_not_opened", extra={"test_run_id": str(test_run_id), "reason": str(error)})  # noqa: TRY400 - the reason says it all
         yield Unopened(HEADERS_SEALED)
         return
-    endpoint = reveal_secrets(snapshot["endpoint"], opened)
-    target = Target(
+    async with AsyncExitStack() as opened:
+        if target is not None:
+            await opened.enter_async_context(target)
+        limits, share = judging_limits(settings), start["share"]
+        panel = Panel(find_endpoint, settings.outbound, limits, target_limits(settings), share=share, tokens=tokens)
+        await opened.enter_async_context(panel)
+        judging = Judging(configuration, limits, panel, snapshot.get(NAMED_METRICS))
+        opened.callback(judging.close)
+        yield Trials(target, judging, test_run_id)
+
+
+def _target(
+    start: Mapping[str, Any], configuration: ConfigurationSpec, settings: WorkerSettings, tokens: TokenCache | None
+) -> Target:
+    sealed_headers = start["sealed_headers"]
+    opened = None if sealed_headers is None else settings.sealer.open(sealed_headers)
+    endpoint = reveal_secrets(start["snapshot"]["endpoint"], opened)
+    return Target(
         endpoint,
         settings.outbound,
         per_test_timeout=configuration.per_test_timeout,
@@ -181,15 +178,6 @@ async def open_trials(
         limits=target_limits(settings),
         tokens=tokens,
     )
-    async with target:
-        with closing(Trials(target, configuration, test_run_id, judging_limits(settings))) as trials:
-            yield trials
-
-
-def _is_quick(judged: Sequence[Judged]) -> bool:
-    if any(metric.type == "json_schema" for one in judged for metric in one.metrics):
-        return False
-    return sum(len(one.answered.text) for one in judged if one.metrics) <= SHORT_OUTPUT
 
 
 def judging_limits(settings: WorkerSettings) -> JudgingLimits:
@@ -200,6 +188,10 @@ def judging_limits(settings: WorkerSettings) -> JudgingLimits:
         test_seconds=settings.judging_test_seconds,
         text_length=settings.judging_text_length,
         json_length=settings.judging_json_length,
+        prompt_length=settings.judging_prompt_length,
+        verdict_length=settings.judging_verdict_length,
+        reason_length=settings.judging_reason_length,
+        judges=settings.judging_max_judges,
     )
 
 

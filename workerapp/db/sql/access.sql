@@ -84,13 +84,13 @@ GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA gateway TO definer;
 GRANT SELECT ON task_event TO event_reader;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON
-    app_user, idempotency_key, endpoint, test_set, test, test_configuration, webhook_endpoint
+    app_user, idempotency_key, endpoint, test_set, test, test_configuration, metric, webhook_endpoint
     TO gateway_rw;
 GRANT SELECT ON organization, api_key, task_event, webhook_attempt TO gateway_rw;
 GRANT SELECT, INSERT, UPDATE ON run_group, test_run, test_result, lane, task, webhook_delivery TO gateway_rw;
 
 GRANT SELECT ON
-    organization, app_user, endpoint, test_set, test, test_configuration, webhook_endpoint, task_event
+    organization, app_user, endpoint, test_set, test, test_configuration, metric, webhook_endpoint, task_event
     TO worker_rw;
 GRANT SELECT, INSERT, UPDATE ON
     run_group, test_run, test_result, lane, task, webhook_delivery, webhook_attempt

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from workerapp.contract.metrics import Metric
+from workerapp.contract.metric import MetricBase
 from workerapp.contract.states import ResultStatus
 from workerapp.execution.metrics import documents, extraction, responses, similarity, texts
 from workerapp.execution.metrics.comparison import OPERATORS
 from workerapp.execution.metrics.finding import Answered, CannotJudge, Finding, found
+from workerapp.execution.metrics.unresolved import UNRESOLVED, unresolved
 from workerapp.execution.metrics.verdict import Score, Verdict
 
 _JUDGES: Mapping[str, Callable[[Any, Answered], Finding]] = {
@@ -35,6 +36,7 @@ _JUDGES: Mapping[str, Callable[[Any, Answered], Finding]] = {
 _RESPONSE_JUDGES: Mapping[str, Callable[[Any, Answered], Finding]] = {
     "latency": responses.latency,
     "http_status": responses.http_status,
+    UNRESOLVED: unresolved,
 }
 
 
@@ -42,53 +44,66 @@ _RESPONSE_JUDGES: Mapping[str, Callable[[Any, Answered], Finding]] = {
 class Judged:
     """An answer and the metrics that judge it; `turn` if they are those of a single turn."""
 
-    metrics: Sequence[Metric]
+    metrics: Sequence[MetricBase]
     answered: Answered
     turn: int | None = None
 
 
-def evaluate(judged: Sequence[Judged], *, pass_threshold: float | None = None) -> Verdict:
-    """Judge the answers of a test by all metrics; those of weight 0 are reported and decide nothing.
-
-    It passes when every other metric does or, with a `pass_threshold`, when the weighted score reaches it.
-    """
+def compute(judged: Sequence[Judged]) -> list[Score]:
+    """The score of every metric, in their order; all must be arithmetic."""
     ends_at = perf_counter() + judged[0].answered.limits.test_seconds
-    metrics = [metric for one in judged for metric in one.metrics]
-    scores = tuple(_score(metric, one, ends_at) for one in judged for metric in one.metrics)
+    return [_score(metric, one, ends_at) for one in judged for metric in one.metrics]
+
+
+def conclude(metrics: Sequence[MetricBase], scores: Sequence[Score], *, pass_threshold: float | None = None) -> Verdict:
+    """What the scores of all metrics add up to; those of weight 0 are reported and decide nothing.
+
+    The test passes when every other metric does or, with a `pass_threshold`, when the weighted score reaches it.
+    """
     deciding = [(metric.weight, score) for metric, score in zip(metrics, scores, strict=True) if metric.weight > 0]
     if not deciding:
-        return Verdict(status=ResultStatus.UNSCORED, scores=scores)
+        return Verdict(status=ResultStatus.UNSCORED, scores=tuple(scores))
     mean = _mean(deciding)
     status, reason = _outcome([score for _, score in deciding], mean, pass_threshold)
-    return Verdict(status=status, scores=scores, score=mean, reason=reason)
+    return Verdict(status=status, scores=tuple(scores), score=mean, reason=reason)
 
 
-def _score(metric: Metric, judged: Judged, ends_at: float) -> Score:
-    started = perf_counter()
+def scored(metric: Any, finding: Finding | CannotJudge, *, turn: int | None, started: float) -> Score:
+    """What a metric found, or why it could not judge, as a score; `started` is when it began, by `perf_counter`."""
     score: float | None = None
     passed: bool | None = None
-    try:
-        finding = _find(metric, judged.answered, in_time=started <= ends_at)
-    except CannotJudge as exc:
-        reason = str(exc)
+    if isinstance(finding, CannotJudge):
+        reason = str(finding)
     else:
         reason = finding.reason
         threshold = 1.0 if metric.threshold is None else metric.threshold
-        passed = OPERATORS[metric.threshold_operator](finding.score, threshold) is not metric.not_
+        holds = OPERATORS[metric.threshold_operator](finding.score, threshold)
+        passed = (holds if finding.passed is None else finding.passed) is not metric.not_
         score = 1 - finding.score if metric.not_ else finding.score
     return Score(
         name=metric.name or metric.type,
         type=metric.type,
-        turn=judged.turn,
+        turn=turn,
         score=score,
         passed=passed,
         threshold=metric.threshold,
         reason=f"must not be: {reason}" if metric.not_ and passed is False else reason,
         duration_ms=round((perf_counter() - started) * 1000, 3),
+        origin=metric.origin,
     )
 
 
-def _find(metric: Metric, answered: Answered, *, in_time: bool) -> Finding:
+def _score(metric: MetricBase, judged: Judged, ends_at: float) -> Score:
+    started = perf_counter()
+    finding: Finding | CannotJudge
+    try:
+        finding = _find(metric, judged.answered, in_time=started <= ends_at)
+    except CannotJudge as exc:
+        finding = exc
+    return scored(metric, finding, turn=judged.turn, started=started)
+
+
+def _find(metric: Any, answered: Answered, *, in_time: bool) -> Finding:
     if not in_time:
         raise CannotJudge(f"the metrics before took all of the {answered.limits.test_seconds:g} seconds for a test")
     if metric.type in _RESPONSE_JUDGES:

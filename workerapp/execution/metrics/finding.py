@@ -38,6 +38,13 @@ class JudgingLimits:
     text_length: int = 20_000
     #: The longest output that is read as JSON.
     json_length: int = 1_000_000
+    #: The longest text that a language model is sent to judge.
+    prompt_length: int = 100_000
+    #: The longest answer of a judge that is read, and how much of its reason is kept.
+    verdict_length: int = 20_000
+    reason_length: int = 1_000
+    #: How many different judges a lane asks in one slice.
+    judges: int = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +102,8 @@ class Finding:
 
     score: float
     reason: str
+    #: Where it is not the score that decides.
+    passed: bool | None = None
 
 
 def found(*, holds: bool, reason: str) -> Finding:

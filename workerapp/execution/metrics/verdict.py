@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from workerapp.contract.metric import Origin
 from workerapp.contract.states import ResultStatus
 
 
@@ -21,6 +22,8 @@ class Score:
     threshold: float | None
     reason: str | None
     duration_ms: float
+    #: The named metric that judged, if it was one.
+    origin: Origin | None = None
 
     @property
     def sentence(self) -> str:
@@ -29,7 +32,12 @@ class Score:
         return f"{where}{self.name}: {self.reason}"
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """With `metric_id` and `metric_version` if it is of a named metric."""
+        fields = asdict(self)
+        del fields["origin"]
+        if self.origin is None:
+            return fields
+        return fields | {"metric_id": str(self.origin.metric_id), "metric_version": self.origin.version}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,6 +48,17 @@ FROM test_run WHERE id = :source
 -- What a run was planned with.
 SELECT snapshot FROM test_run WHERE id = :run
 
+-- name: named_metrics
+-- The named metrics that the run's tests and its configuration refer to, without those that are archived.
+SELECT m.id, m.name, m.version, m.spec FROM metric m
+WHERE m.organization_id = :organization AND m.archived_at IS NULL AND CAST(m.id AS text) IN (
+    SELECT a.assertion->>'metric_id'
+    FROM test_result r JOIN test t ON t.id = r.test_id, LATERAL (
+        SELECT jsonb_array_elements(t.assertions)
+        UNION ALL SELECT jsonb_path_query(t.turns, '$[*].assertions[*]')) AS a (assertion)
+    WHERE r.test_run_id = :run AND (t.assertions <> '[]' OR t.turns IS NOT NULL) AND a.assertion->>'type' = 'metric'
+    UNION ALL SELECT unnest(CAST(:configured AS text[])))
+
 -- name: begin
 -- The run is planned and begins.
 UPDATE test_run SET planned = :planned, pending = :planned, status = 'running', started_at = now(), snapshot = :snapshot

@@ -1,0 +1,44 @@
+"""The stored endpoints that judge, with their secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import psycopg
+
+from workerapp.contract.endpoint_secrets import reveal_secrets
+from workerapp.contract.specs import EndpointSpec
+from workerapp.db.sealing import Sealer, SealingUnavailable
+from workerapp.db.statements import load
+from workerapp.execution.metrics.finding import CannotJudge
+
+SQL = load("judges")
+
+FindEndpoint: TypeAlias = Callable[[UUID], Awaitable[EndpointSpec]]
+
+
+class StoredEndpoints:
+    """Finds endpoints of the organization that a connection acts for."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[dict[str, Any]], sealer: Sealer) -> None:
+        self._connection, self._sealer = connection, sealer
+
+    async def find(self, key: UUID) -> EndpointSpec:
+        """One that can be asked.
+
+        Raises:
+            CannotJudge: there is none, or it is archived, or its secrets cannot be opened.
+        """
+        cursor = await self._connection.execute(SQL["endpoint"], {"endpoint": key})
+        row = await cursor.fetchone()
+        if row is None:
+            raise CannotJudge(f"there is no endpoint {key} that could judge")
+        if row["archived"]:
+            raise CannotJudge(f"the endpoint {key} is archived and does not judge any more")
+        sealed = row["sealed_headers"]
+        try:
+            return reveal_secrets(row["spec"], None if sealed is None else self._sealer.open(sealed))
+        except SealingUnavailable as error:
+            raise CannotJudge(f"the worker cannot open the secrets of the endpoint {key}: {error}") from None
