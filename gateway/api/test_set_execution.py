@@ -49,7 +49,7 @@ class TestSetExecution(In):
     def _are_distinct(cls, ids: list[UUID] | None) -> list[UUID] | None:
         twice = next((key for number, key in enumerate(ids or ()) if key in (ids or ())[:number]), None)
         if twice is not None:
-            raise ValueError(f"{twice} is given twice")
+            raise ValueError(f"the id {twice} is given twice")
         return ids
 
     @model_validator(mode="after")

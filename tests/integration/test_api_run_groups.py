@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.definitions import Configured, add_configuration, add_endpoint, add_test_set, created
+from tests.definitions import METRIC, Configured, add_configuration, add_endpoint, add_test_set, created
 from tests.postgres import TestDatabase
 from tests.records import connect
 from tests.rest import Tenant, gateway
@@ -165,7 +165,7 @@ ONE, TWO = str(uuid4()), str(uuid4())
             {"test_configuration_ids": [ONE], "endpoint_ids": [TWO]},
             ("", "Give either test_configuration_ids or endpoint_ids."),
         ),
-        ({"endpoint_ids": [ONE, TWO, ONE]}, ("/endpoint_ids", f"{ONE} is given twice.")),
+        ({"endpoint_ids": [ONE, TWO, ONE]}, ("/endpoint_ids", f"The id {ONE} is given twice.")),
         (
             {"test_configuration_ids": [ONE], "configuration": {}},
             ("", "Configuration goes with endpoint_ids; test configurations have one of their own."),
@@ -195,6 +195,20 @@ async def test_an_archived_test_set_is_not_executed(api: httpx.AsyncClient) -> N
     asked = {"test_configuration_ids": [made.configuration_id]}
     response = await api.post(f"/v1/test-sets/{made.test_set_id}/execute", json=asked)
     assert (response.status_code, response.json()["code"]) == (409, "archived")
+
+
+async def test_nothing_is_executed_that_an_archived_metric_would_judge(api: httpx.AsyncClient) -> None:
+    made = await add_configuration(api)
+    metric_id = (await created(api, "/v1/metrics", METRIC))["id"]
+    metrics = [{"type": "metric", "metric_id": metric_id}]
+    configuration_id = await another_configuration(api, made, metrics=metrics)
+    await api.delete(f"/v1/metrics/{metric_id}")
+    for asked in (
+        {"test_configuration_ids": [configuration_id]},
+        {"endpoint_ids": [await add_endpoint(api)], "configuration": {"metrics": metrics}},
+    ):
+        response = await api.post(f"/v1/test-sets/{made.test_set_id}/execute", json=asked)
+        assert (response.status_code, response.json()["code"]) == (409, "archived")
 
 
 async def test_groups_are_listed_the_newest_first_and_by_status_and_test_set(api: httpx.AsyncClient) -> None:
