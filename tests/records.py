@@ -76,6 +76,7 @@ def add_configuration(
             "turns": Jsonb(test["turns"]) if "turns" in test else None,
             "expected": Jsonb(test.get("expected")),
             "assertions": Jsonb(test.get("assertions", [])),
+            "tags": test.get("tags", []),
         }
         _insert(admin, "test", row)
     configuration = {
@@ -159,7 +160,10 @@ def plan_run(admin: psycopg.Connection, organization_id: UUID, configuration_id:
     test_ids = tuple(row[0] for row in rows.fetchall())
     tests = len(test_ids)
     admin.execute(
-        "UPDATE test_run SET status = 'running', planned = %s, pending = %s WHERE id = %s", (tests, tests, run_id)
+        "UPDATE test_run SET status = 'running', planned = %s, pending = %s, snapshot = coalesce(snapshot,"
+        " (SELECT jsonb_build_object('endpoint_id', e.id, 'endpoint', e.spec, 'configuration', c.spec)"
+        " FROM test_configuration c JOIN endpoint e ON e.id = c.endpoint_id WHERE c.id = %s)) WHERE id = %s",
+        (tests, tests, configuration_id, run_id),
     )
     task_id = _one(admin, "SELECT task_id FROM test_run WHERE id = %s", (run_id,))
     return PlannedRun(id=run_id, task_id=task_id, organization_id=organization_id, test_ids=test_ids)

@@ -125,6 +125,9 @@ class WorkerSettings(SharedSettings):
     #: Whose are tasks that name no organization; without it their states are not written.
     default_organization: UUID | None = None
 
+    #: The tests of a run, each counted as often as it is executed.
+    max_results_per_run: int = Field(default=200_000, ge=1)
+
     lane_concurrency: int = Field(default=50, ge=1, le=1000)
     lane_slice_seconds: float = Field(default=20, gt=0)
     lane_lease_seconds: float = Field(default=30, ge=1)

@@ -13,7 +13,7 @@ from gateway.api.test_runs import TestResult, TestRun
 
 COLUMNS = (
     *("position", "test_id", "status", "input", "expected", "output", "score", "reason"),
-    *("latency_ms", "attempts", "http_status", "error_code", "error_message", "finished_at", "turns"),
+    *("latency_ms", "attempts", "http_status", "error_code", "error_message", "finished_at", "turns", "repeat"),
 )
 
 #: What a spreadsheet takes for a formula, unless it is a plain number.

@@ -126,7 +126,8 @@ def _read_key(request: Request) -> str | None:
 
 
 def _fingerprint(request: Request, asked: BaseModel) -> bytes:
-    what = f"{request.method} {request.url.path}\n{asked.model_dump_json()}"
+    # What is left out need not mean what its default says; and a new field must not make old requests other ones.
+    what = f"{request.method} {request.url.path}\n{asked.model_dump_json(exclude_unset=True)}"
     return hashlib.sha256(what.encode()).digest()
 
 

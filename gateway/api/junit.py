@@ -53,9 +53,11 @@ class JUnit:
 
     def row(self, result: TestResult) -> str:
         asked = as_text(asked_of(result))[:_NAME_LENGTH]
+        # The first one is named as in a run of each test once, so that its history goes on.
+        again = "" if result.repeat == 1 else f" (repeat {result.repeat})"
         case = _attributes(
             classname=self._name,
-            name=f"{result.position:05d} {asked}",
+            name=f"{result.position:05d}{again} {asked}",
             time=_seconds(None if result.latency_ms is None else result.latency_ms / 1000),
         )
         return f"<testcase{case}>{self._outcome(result)}</testcase>\n"

@@ -57,11 +57,13 @@ class ComparedRun(Out):
 
 
 class ComparedResult(Out):
-    """A test's result in one of the runs; texts are cut off."""
+    """What came of a test in one of the runs, over its repeats; texts are of the first that ended so, and cut off."""
 
     test_id: UUID
     position: int
     status: ResultStatus
+    repeats: int
+    passed: int
     score: float | None
     output: str | None
     reason: str | None

@@ -16,7 +16,17 @@ from gateway.api.export_formats import Csv, ExportedRun, ExportFormat, JsonLines
 from gateway.api.junit import JUnit
 from gateway.api.paging import path_uuid, read_query
 from gateway.api.routing import Answer
-from gateway.api.test_runs import WHAT, TestResult, TestRun, answered_run, find_ended_run, find_run, results_of
+from gateway.api.test_runs import (
+    WHAT,
+    ResultPlace,
+    TestResult,
+    TestRun,
+    answered_run,
+    find_ended_run,
+    find_run,
+    place_of,
+    results_of,
+)
 from gateway.middleware import Detached
 from gateway.services import Services, services_of
 from workerapp.contract.caller import Caller
@@ -66,11 +76,12 @@ async def _file(services: Services, caller: Caller, key: UUID, written: ExportFo
 
 async def _pages(services: Services, caller: Caller, key: UUID) -> AsyncIterator[list[TestResult]]:
     """Each page is a short transaction of its own: a client that reads slowly keeps none open."""
-    size, after = services.settings.export_page_size, -1
+    size = services.settings.export_page_size
+    after: ResultPlace | None = None
     while True:
         async with tenant_transaction(services.engine, caller) as connection:
             rows = (await connection.execute(results_of(caller, key, after).limit(size))).mappings().all()
         if not rows:
             return
-        after = rows[-1]["position"]
+        after = place_of(rows[-1])
         yield [TestResult(**row) for row in rows]

@@ -84,7 +84,7 @@ async def _repeat(
             await check_configured(connection, caller, configuration.spec)
         await references.check(connection, caller)
         await _check_anything_to_do(connection, caller, repetition)
-        return await submit_run(connection, services, issuer, source.test_configuration_id, repetition)
+        return await submit_run(connection, services, issuer, source.test_configuration_id, repetition=repetition)
 
     response = await make_once(request, caller, asked, work)
     services.hints.submitted()

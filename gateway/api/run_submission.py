@@ -16,6 +16,7 @@ from gateway.launcher import LaunchOptions
 from gateway.services import Services
 from gateway.stream.subject import Subject, SubjectKind
 from workerapp.contract.repetition import AnswersAgain, TestsAgain
+from workerapp.contract.specs import RunOptions
 from workerapp.contract.states import RunStatus
 from workerapp.contract.tasks import EXECUTE_TEST_CONFIGURATION
 from workerapp.db import tables
@@ -36,9 +37,14 @@ async def submit_run(
     services: Services,
     issuer: Issuer,
     configuration_id: UUID,
+    *,
     repetition: TestsAgain | AnswersAgain | None = None,
+    overrides: RunOptions | None = None,
 ) -> Made:
-    """Queue a run of the configuration for the issuer's caller, in the open transaction; 202 and a `RunSubmitted`."""
+    """Queue a run of the configuration for the issuer's caller, in the open transaction; 202 and a `RunSubmitted`.
+
+    What `overrides` sets holds for this run instead of what the configuration says.
+    """
     task_id, caller = str(uuid4()), issuer.caller
     run = {
         "organization_id": caller.organization_id,
@@ -52,6 +58,8 @@ async def submit_run(
     made = await connection.execute(insert(tables.test_run).values(**run).returning(tables.test_run.c.id))
     run_id: UUID = made.scalar_one()
     further: dict[str, Any] = {} if repetition is None else {"repetition": repetition.model_dump(mode="json")}
+    if overrides is not None and overrides.model_fields_set:
+        further["overrides"] = overrides.model_dump(mode="json", exclude_unset=True)
     await services.launcher.task_launcher(
         connection,
         EXECUTE_TEST_CONFIGURATION,

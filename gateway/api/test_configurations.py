@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api import endpoints, test_sets
-from gateway.api.answers import In, Links, Out, Time
+from gateway.api.answers import Links, Out, Time
 from gateway.api.body import read_body
 from gateway.api.definitions import Definition
 from gateway.api.idempotency import Made, make_once
@@ -19,7 +19,7 @@ from gateway.api.paging import path_uuid
 from gateway.api.run_submission import submit_run
 from gateway.services import services_of
 from workerapp.contract.caller import Caller
-from workerapp.contract.specs import ConfigurationSpec, Name
+from workerapp.contract.specs import ConfigurationSpec, Name, RunOptions, Sample
 from workerapp.db import tables
 
 
@@ -44,6 +44,9 @@ class TestConfiguration(Out):
     test_set_id: UUID
     mode: Literal["parallel", "sequential"]
     concurrency: int
+    repeats: int
+    sample: Sample | None
+    max_failures: int | None
     per_test_timeout: float
     metrics: list[Any]
     pass_threshold: float | None
@@ -53,14 +56,18 @@ class TestConfiguration(Out):
     links: Links
 
 
-class Execution(In):
-    """What can be said about a run to be started: nothing yet."""
+class Execution(RunOptions):
+    """What this run has otherwise than its configuration; what is not given is as the configuration has it."""
+
+
+#: What configurations that were stored before these fields do not have.
+_LATER_FIELDS = {"pass_threshold": None, "repeats": 1, "sample": None, "max_failures": None}
 
 
 def _configuration(row: Any) -> TestConfiguration:
     path = f"/v1/test-configurations/{row.id}"
     return TestConfiguration(
-        **{"pass_threshold": None} | row.spec,
+        **_LATER_FIELDS | row.spec,
         id=row.id,
         name=row.name,
         endpoint_id=row.endpoint_id,
@@ -108,7 +115,7 @@ async def execute_test_configuration(request: Request, caller: Caller) -> Respon
         await endpoints.DEFINITION.find_usable(connection, caller, configuration.endpoint_id)
         await test_sets.DEFINITION.find_usable(connection, caller, configuration.test_set_id)
         await check_configured(connection, caller, configuration.spec)
-        return await submit_run(connection, services, issuer, key)
+        return await submit_run(connection, services, issuer, key, overrides=asked)
 
     response = await make_once(request, caller, asked, work)
     services.hints.submitted()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 from uuid import UUID
 
 from pydantic import BeforeValidator, Field
-from sqlalchemy import Row, Select, select, text
+from sqlalchemy import Row, Select, case, func, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,11 +31,25 @@ from gateway.errors import RunNotEnded
 from gateway.services import services_of
 from workerapp.contract.caller import Caller
 from workerapp.contract.events import CONTROL_CHANNEL, EVENT_CHANNEL
+from workerapp.contract.specs import MAX_REPEATS, RunOptions, Sample
 from workerapp.contract.states import FINAL_RUN_STATUSES, ResultStatus, RunStatus
 from workerapp.db import tables
 from workerapp.db.tenant import tenant_transaction
 
 WHAT = "test run"
+
+#: A position, and which execution of the test that is there.
+ResultPlace: TypeAlias = tuple[Position, Annotated[int, Field(ge=1, le=MAX_REPEATS)]]
+
+
+class RunSettings(Out):
+    """How a run is executed: as its configuration says, or otherwise where it was started so."""
+
+    mode: Literal["parallel", "sequential"]
+    concurrency: int
+    repeats: int
+    sample: Sample | None
+    max_failures: int | None
 
 
 class TestRun(Out):
@@ -50,6 +65,7 @@ class TestRun(Out):
     task_id: str
     rerun_of: UUID | None
     rescore_of: UUID | None
+    settings: RunSettings | None
     total: int | None
     pending: int
     passed: int
@@ -74,6 +90,7 @@ class TestResult(Out):
     __test__ = False
 
     test_id: UUID
+    repeat: int
     position: int
     status: ResultStatus
     input: Any
@@ -109,12 +126,21 @@ _ORIGIN = ("test_configuration_id", "test_set_version", "run_group_id", "task_id
 _SAME = ("id", "status", *_ORIGIN, *_COUNTS, "reason", "seq")
 _TIMES = ("created_at", "started_at", "finished_at", "cancel_requested_at")
 _VERSION = _run.snapshot["test_set_version"].as_integer().label("test_set_version")
+_SETTINGS = case(
+    (
+        _run.snapshot.is_not(None),
+        func.jsonb_build_object(
+            *(part for name in RunSettings.model_fields for part in (name, _run.snapshot["configuration", name]))
+        ),
+    )
+).label("settings")
+_UNSAID = RunOptions().model_dump()
 _RUN_COLUMNS = (
     *(_run[name] for name in (*_SAME, *_TIMES, "planned") if name != "test_set_version"),
-    _VERSION,
+    *(_VERSION, _SETTINGS),
 )
 _RESULT_COLUMNS = (
-    *(_result.test_id, _result.position, _result.status),
+    *(_result.test_id, _result.repeat, _result.position, _result.status),
     *(tables.test.c.input, tables.test.c.turns, tables.test.c.expected),
     *(_result.output, _result.scores, _result.latency_ms, _result.attempts, _result.http_status),
     *(_result.error, _result.finished_at),
@@ -168,25 +194,33 @@ async def list_test_results(request: Request, caller: Caller) -> Response:
     services = services_of(request)
     key = path_uuid(request, "test_run_id", WHAT)
     query = read_query(request, ResultQuery)
-    limit, after = page_limit(query, services.settings), read_cursor(query, Position)
+    limit, after = page_limit(query, services.settings), read_cursor(query, ResultPlace)
     statement = results_of(caller, key, after)
     if query.status is not None:
         statement = statement.where(_result.status.in_(query.status))
     async with tenant_transaction(services.engine, caller) as connection:
         await find_run(connection, caller, key)
         rows = (await connection.execute(statement.limit(limit + 1))).mappings().all()
-    return answer(page_of(rows, limit, lambda row: TestResult(**row), lambda row: row["position"]))
+    return answer(page_of(rows, limit, lambda row: TestResult(**row), place_of))
 
 
-def results_of(caller: Caller, key: UUID, after: int | None) -> Select[Any]:
-    """A run's results in the order of its tests, those behind a position if there is one; rows are `TestResult`s."""
+def place_of(result: Mapping[str, Any]) -> ResultPlace:
+    """Behind what a page of results goes on."""
+    return result["position"], result["repeat"]
+
+
+def results_of(caller: Caller, key: UUID, after: ResultPlace | None) -> Select[Any]:
+    """A run's results in the order of its tests and of their repeats, those behind a place if there is one.
+
+    Rows are `TestResult`s.
+    """
     statement = (
         select(*_RESULT_COLUMNS)
         .join(tables.test, tables.test.c.id == _result.test_id)
         .where(_result.organization_id == caller.organization_id, _result.test_run_id == key)
-        .order_by(_result.position)
+        .order_by(_result.position, _result.repeat)
     )
-    return statement if after is None else statement.where(_result.position > after)
+    return statement if after is None else statement.where(tuple_(_result.position, _result.repeat) > tuple_(*after))
 
 
 async def find_run(connection: AsyncConnection, caller: Caller, key: UUID) -> Row[Any]:
@@ -220,6 +254,7 @@ def answered_run(row: Any) -> TestRun:
     path = f"/v1/test-runs/{row.id}"
     return TestRun(
         **{name: getattr(row, name) for name in (*_SAME, *_TIMES)},
+        settings=_settings(row.settings),
         total=row.planned,
         pass_rate=pass_rate(row),
         duration_seconds=duration_seconds(row.started_at, row.finished_at),
@@ -239,6 +274,13 @@ def pass_rate(row: Any) -> float | None:
     """Of the tests that were executed; one that ended with an error has not passed."""
     judged = row.passed + row.failed + row.errored
     return round(row.passed / judged, 6) if judged else None
+
+
+def _settings(stored: dict[str, Any] | None) -> RunSettings | None:
+    """None until the run is planned; what a run was planned without is as if nothing had been said."""
+    if stored is None:
+        return None
+    return RunSettings(**_UNSAID | {name: value for name, value in stored.items() if value is not None})
 
 
 def duration_seconds(started_at: datetime | None, finished_at: datetime | None) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,30 @@ EXTRACT = {"type": "extract", "pattern": "A: (-?[0-9.,]+)", "drop": ",", "compar
 
 
 def configure(
-    client: Client, shared: Path, url: str, model: str = "6b_finetuning", total: int = TOTAL, **configuration: Any
+    client: Client,
+    shared: Path,
+    url: str,
+    model: str = "6b_finetuning",
+    *,
+    total: int = TOTAL,
+    tag: Callable[[str], str] | None = None,
+    max_attempts: int = 3,
+    **configuration: Any,
 ) -> str:
-    """Store the benchmark, or its first questions; the id of its configuration."""
+    """Store the benchmark, or its first questions, each with a tag; the id of its configuration."""
     questions = json_lines(shared / "data" / "gsm8k" / "questions.jsonl")[:total]
     return client.configure(
         endpoint={
             "url": url,
             "request": {"model": model, "messages": [{"role": "user", "content": "{{ input }}"}]},
             "response": {"output": "$.choices[0].message.content"},
+            "max_attempts": max_attempts,
         },
-        tests=[{"input": row["question"], "expected": row["expected"]} for row in questions],
+        tests=[
+            {"input": row["question"], "expected": row["expected"]}
+            | ({} if tag is None else {"tags": [tag(row["question"])]})
+            for row in questions
+        ],
         **{"metrics": [EXTRACT], "concurrency": 50, "per_test_timeout": 30} | configuration,
     )
 

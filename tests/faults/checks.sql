@@ -11,13 +11,13 @@ GROUP BY r.id HAVING count(t.test_id) <> coalesce(r.planned, 0);
 
 -- name: duplicated_results
 SELECT 'run ' || subject_id || ' told the result of test ' || (data->>'position') || ' ' || count(*) || ' times'
-FROM task_event WHERE type = 'test_result.finished' GROUP BY subject_id, data->>'position' HAVING count(*) <> 1;
+FROM task_event WHERE type = 'test_result.finished' GROUP BY subject_id, data->>'position', data->>'repeat' HAVING count(*) <> 1;
 
 -- name: untold_results
 SELECT 'run ' || t.test_run_id || ' never told the result of test ' || t.position
 FROM test_result t WHERE NOT EXISTS (
     SELECT FROM task_event e WHERE e.subject_id = t.test_run_id::text AND e.type = 'test_result.finished'
-    AND (e.data->>'position')::integer = t.position);
+    AND (e.data->>'position')::integer = t.position AND (e.data->>'repeat')::integer = t.repeat);
 
 -- name: wrong_counters
 SELECT 'run ' || r.id || ' counts ' || counted::text || ' and has ' || found::text

@@ -15,12 +15,14 @@ from aiohttp import web
 
 from tests.records import add_configuration, add_run
 from workerapp.contract.repetition import Repetition
+from workerapp.contract.specs import RunOptions
 from workerapp.db.engine import WorkerDatabase
 from workerapp.execution.lanes import LaneSlice, SliceReport, run_slice
 from workerapp.execution.plan import LanePlan, plan_run
 from workerapp.settings import WorkerSettings
 
 EQUALS = [{"type": "equals"}]
+MAX_RESULTS = 10_000
 
 
 @dataclass
@@ -90,9 +92,21 @@ class Runs:
     def plan(self, url: str, tests: list[dict[str, Any]], *, lane_concurrency: int = 50, **spec: Any) -> list[LanePlan]:
         spec = {"metrics": EQUALS} | spec
         configuration = add_configuration(self.admin, self.organization_id, tests=tests, url=url, **spec)
-        run = add_run(self.admin, self.organization_id, configuration)
+        return self.execute(configuration, lane_concurrency=lane_concurrency)
+
+    def execute(
+        self, configuration: UUID, *, lane_concurrency: int = 50, run_group_id: UUID | None = None, **overrides: Any
+    ) -> list[LanePlan]:
+        """A run of a configuration that is there; `overrides` hold for this run."""
+        run = add_run(self.admin, self.organization_id, configuration, run_group_id=run_group_id)
         with self.database.session(self.organization_id) as db:
-            lanes = plan_run(db, run, lane_concurrency=lane_concurrency)
+            lanes = plan_run(
+                db,
+                run,
+                lane_concurrency=lane_concurrency,
+                max_results=MAX_RESULTS,
+                overrides=RunOptions.model_validate(overrides),
+            )
         assert lanes is not None
         return lanes
 
@@ -101,7 +115,7 @@ class Runs:
         (configuration,) = self.row("SELECT test_configuration_id FROM test_run WHERE id = %s", run)
         again = add_run(self.admin, self.organization_id, configuration)
         with self.database.session(self.organization_id) as db:
-            lanes = plan_run(db, again, lane_concurrency=50, repetition=repetition)
+            lanes = plan_run(db, again, lane_concurrency=50, max_results=MAX_RESULTS, repetition=repetition)
         assert lanes is not None
         return lanes
 

@@ -106,6 +106,21 @@ async def test_a_run_without_a_test_has_no_result_of_it(
     ]
 
 
+async def test_a_test_that_was_executed_several_times_has_one_outcome_in_each_run(
+    api: httpx.AsyncClient, admin: psycopg.Connection, group: PlannedGroup
+) -> None:
+    admin.execute(
+        "INSERT INTO test_result (test_run_id, test_id, organization_id, position, repeat, status, output)"
+        " SELECT test_run_id, test_id, organization_id, position, 2, CASE position WHEN 0 THEN 'fail' ELSE status END,"
+        ' \'{"output": "the second"}\' FROM test_result WHERE test_run_id = %s',
+        (group.runs[1].id,),
+    )
+    first = (await differences(api, group))["items"][0]
+    assert (first["position"], told(first)) == (0, [(None, "pass"), ("newly_failing", "fail"), ("unchanged", "pass")])
+    result = first["outcomes"][1]["result"]
+    assert (result["repeats"], result["passed"], result["output"]) == (2, 1, "the second")
+
+
 async def test_long_texts_are_cut_off(database: TestDatabase, tenant: Tenant, group: PlannedGroup) -> None:
     async with gateway(database.url, excerpt_length=6) as served, served.client(tenant) as client:
         item = (await differences(client, group))["items"][0]

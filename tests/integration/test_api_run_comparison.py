@@ -47,6 +47,16 @@ class History:
             )
         return run
 
+    def repeat(self, run: UUID, number: int, *statuses: str) -> None:
+        """The run's first tests once more, which ended so."""
+        for position, status in enumerate(statuses):
+            self.admin.execute(
+                "INSERT INTO test_result (test_run_id, test_id, organization_id, position, repeat, status, output)"
+                " SELECT test_run_id, test_id, organization_id, position, %s, %s, %s FROM test_result"
+                " WHERE test_run_id = %s AND position = %s AND repeat = 1",
+                (number, status, Jsonb({"output": f"{status} {position} in {number}"}), run, position),
+            )
+
 
 @pytest.fixture
 def history(database: TestDatabase, tenant: Tenant) -> Iterator[History]:
@@ -78,6 +88,8 @@ async def test_every_test_is_told_by_how_its_status_changed(api: httpx.AsyncClie
         "test_id": first["baseline"]["test_id"],
         "position": 0,
         "status": "fail",
+        "repeats": 1,
+        "passed": 0,
         "score": 0.5,
         "output": "fail 0",
         "reason": "why",
@@ -125,6 +137,32 @@ async def test_tests_of_different_sets_are_matched_by_their_input_in_order(
         ("same", "unchanged", (3, 0)),
         ("gone", "only_in_baseline", (None, 3)),
     ]
+
+
+async def test_a_test_with_several_repeats_has_the_worst_of_their_outcomes(
+    api: httpx.AsyncClient, history: History
+) -> None:
+    questions = history.test_set(*(f"q{number}" for number in range(6)))
+    baseline = history.run(questions, *["pass"] * 6)
+    run = history.run(questions, "pass", "pass", "fail", "cancelled", "pass", "unscored")
+    for repeat, statuses in ((2, "pass pass error pass pending"), (3, "pass fail pass pass pass")):
+        history.repeat(run, repeat, *statuses.split())
+    body = await _compare(api, run, baseline, change="unchanged,newly_failing,newly_errored,otherwise")
+    assert [(item["run"]["status"], item["change"]) for item in body["items"]] == [
+        ("pass", "unchanged"),
+        ("fail", "newly_failing"),
+        ("error", "newly_errored"),
+        ("cancelled", "otherwise"),
+        ("pending", "otherwise"),
+        ("unscored", "otherwise"),
+    ]
+    failing = body["items"][1]
+    assert {name: failing["run"][name] for name in ("repeats", "passed", "output")} == {
+        "repeats": 3,
+        "passed": 2,
+        "output": "fail 1 in 3",
+    }
+    assert (failing["baseline"]["repeats"], failing["baseline"]["passed"]) == (1, 1)
 
 
 async def test_long_texts_are_cut_off(database: TestDatabase, tenant: Tenant, history: History) -> None:

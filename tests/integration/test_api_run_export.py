@@ -55,7 +55,7 @@ async def test_csv_has_a_heading_and_a_line_for_each_result(api: httpx.AsyncClie
     rows = await _csv(api, run)
     assert list(rows[0]) == [
         *("position", "test_id", "status", "input", "expected", "output", "score", "reason"),
-        *("latency_ms", "attempts", "http_status", "error_code", "error_message", "finished_at", "turns"),
+        *("latency_ms", "attempts", "http_status", "error_code", "error_message", "finished_at", "turns", "repeat"),
     ]
     assert [(row["position"], row["status"]) for row in rows] == [
         (str(position), status) for position, (_, status, _) in enumerate(RESULTS)
@@ -108,6 +108,20 @@ async def test_a_file_of_many_pages_has_every_result_once(database: TestDatabase
     async with gateway(database.url, export_page_size=3) as served, served.client(tenant) as client:
         lines = (await client.get(f"/v1/test-runs/{run}/export")).text.splitlines()
     assert [json.loads(line)["input"] for line in lines] == [f"q{number}" for number in range(7)]
+
+
+async def test_every_repeat_of_a_test_is_a_result_of_its_own(database: TestDatabase, tenant: Tenant) -> None:
+    run = _add_run(database, tenant, RESULTS[:2])
+    with connect(database.admin_url) as admin:
+        admin.execute(
+            "INSERT INTO test_result (test_run_id, test_id, organization_id, position, repeat, status)"
+            " SELECT test_run_id, test_id, organization_id, position, 2, 'pass' FROM test_result"
+        )
+    async with gateway(database.url, export_page_size=1) as served, served.client(tenant) as client:
+        rows = await _csv(client, run)
+        cases = (await _suite(client, run)).findall("testcase")
+    assert [(row["position"], row["repeat"]) for row in rows] == [("0", "1"), ("0", "2"), ("1", "1"), ("1", "2")]
+    assert [case.get("name") for case in cases[:2]] == ["00000 plain", "00000 (repeat 2) plain"]
 
 
 async def test_a_format_that_does_not_exist_is_refused(api: httpx.AsyncClient, run: UUID) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.definitions import add_configuration
 from tests.postgres import TestDatabase
@@ -51,11 +55,92 @@ async def test_executing_makes_a_queued_run_and_its_task_with_its_message(
     assert timedelta(hours=23) < deadline_at - datetime.now(UTC) <= timedelta(hours=24)
 
 
-async def test_an_empty_object_may_be_sent_and_nothing_else(api: httpx.AsyncClient) -> None:
+async def test_an_empty_object_may_be_sent_and_nothing_that_is_not_known(api: httpx.AsyncClient) -> None:
     made = await add_configuration(api)
     path = f"/v1/test-configurations/{made.configuration_id}/execute"
     assert (await api.post(path, json={})).status_code == 202
     assert (await api.post(path, json={"fast": True})).json()["code"] == "validation_failed"
+
+
+async def test_the_task_is_told_what_this_run_has_otherwise_than_its_configuration(
+    api: httpx.AsyncClient, database: TestDatabase
+) -> None:
+    made = await add_configuration(api, repeats=2, max_failures=5)
+    body = {"repeats": 3, "sample": {"random": 10, "tags": ["smoke"]}, "max_failures": None, "mode": "sequential"}
+    submitted = (await api.post(f"/v1/test-configurations/{made.configuration_id}/execute", json=body)).json()
+    with connect(database.admin_url) as admin:
+        row = admin.execute(
+            "SELECT message->>'body' FROM broker_message WHERE task_id = %s", (submitted["task_id"],)
+        ).fetchone()
+    assert row is not None
+    assert json.loads(base64.b64decode(row[0]))[1] == {"overrides": body}
+    assert (await api.get(submitted["links"]["self"])).json()["settings"] is None
+
+
+async def test_a_request_that_names_a_default_is_another_one(api: httpx.AsyncClient) -> None:
+    made = await add_configuration(api, repeats=2)
+    path, headers = f"/v1/test-configurations/{made.configuration_id}/execute", {"Idempotency-Key": "once"}
+    assert (await api.post(path, json={}, headers=headers)).status_code == 202
+    other = await api.post(path, json={"repeats": 1}, headers=headers)
+    assert other.json()["code"] == "idempotency_key_reused"
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "detail"),
+    [
+        ({"repeats": 0}, "/repeats", "greater than or equal to 1"),
+        ({"repeats": 101}, "/repeats", "less than or equal to 100"),
+        ({"max_failures": 0}, "/max_failures", "greater than or equal to 1"),
+        ({"max_failures": 2**31}, "/max_failures", "less than or equal to 1000000"),
+        ({"sample": {}}, "/sample", "Say which tests"),
+        ({"sample": {"first": 1, "random": 1}}, "/sample", "not both"),
+        ({"sample": {"first": 1, "seed": 1}}, "/sample", "A seed goes with random"),
+        ({"sample": {"tags": []}}, "/sample/tags", "at least 1 item"),
+        ({"sample": {"tags": ["a,b"]}}, "/sample/tags/0", "pattern"),
+        ({"repeats": None}, "/repeats", "valid integer"),
+    ],
+)
+async def test_what_a_run_cannot_have_is_refused_where_it_stands(
+    api: httpx.AsyncClient, body: dict[str, Any], pointer: str, detail: str
+) -> None:
+    made = await add_configuration(api)
+    response = await api.post(f"/v1/test-configurations/{made.configuration_id}/execute", json=body)
+    assert response.status_code == 422
+    (fault,) = response.json()["errors"]
+    assert fault["pointer"] == pointer
+    assert detail in fault["detail"]
+
+
+async def test_a_run_tells_its_settings(api: httpx.AsyncClient, database: TestDatabase, run: PlannedRun) -> None:
+    options = {"mode": "parallel", "concurrency": 4, "repeats": 2, "max_failures": None}
+    sample = {"first": None, "random": 5, "seed": 7, "tags": ["smoke"]}
+    for stored, told in [
+        (options | {"sample": sample, "metrics": []}, options | {"sample": sample}),
+        ({"mode": "sequential", "concurrency": 1}, {"mode": "sequential", "concurrency": 1, "repeats": 1}),
+    ]:
+        with connect(database.admin_url) as admin:
+            act_for(admin, run.organization_id)
+            admin.execute("UPDATE test_run SET snapshot = %s", (Jsonb({"configuration": stored}),))
+        settings = (await api.get(f"/v1/test-runs/{run.id}")).json()["settings"]
+        assert settings == {"sample": None, "max_failures": None} | told
+
+
+async def test_the_results_of_a_test_come_one_after_the_other_in_pages(
+    api: httpx.AsyncClient, database: TestDatabase, run: PlannedRun
+) -> None:
+    with connect(database.admin_url) as admin:
+        act_for(admin, run.organization_id)
+        admin.execute(
+            "INSERT INTO test_result (test_run_id, test_id, organization_id, position, repeat)"
+            " SELECT test_run_id, test_id, organization_id, position, 2 FROM test_result WHERE position < 3"
+        )
+    found, cursor = [], None
+    while not found or cursor is not None:
+        query = {"limit": "2"} | ({} if cursor is None else {"cursor": cursor})
+        page = (await api.get(f"/v1/test-runs/{run.id}/results", params=query)).json()
+        found += [(result["position"], result["repeat"]) for result in page["items"]]
+        cursor = page["next_cursor"]
+    assert found == [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (4, 1), (5, 1)]
 
 
 async def test_counts_and_the_pass_rate_are_answered(api: httpx.AsyncClient, run: PlannedRun) -> None:

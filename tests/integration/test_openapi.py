@@ -31,7 +31,7 @@ from gateway.api.stream_tickets import StreamTicket, StreamTicketCreation
 from gateway.api.tasks import Task, TaskSubmission, TaskSubmitted, TaskSummary
 from gateway.api.test_configurations import Execution, TestConfiguration, TestConfigurationCreation
 from gateway.api.test_imports import Imported
-from gateway.api.test_runs import TestResult, TestRun
+from gateway.api.test_runs import RunSettings, TestResult, TestRun
 from gateway.api.test_set_execution import TestSetExecution
 from gateway.api.test_sets import Reordering, TestSet, TestSetChange, TestSetCreation
 from gateway.api.tests import Added, Addition, Test
@@ -45,7 +45,7 @@ from workerapp.contract.invocation import ReceivedResponse, SentRequest
 from workerapp.contract.mapping import MAX_PATH_LENGTH
 from workerapp.contract.outbound import MAX_URL_LENGTH
 from workerapp.contract.patterns import MAX_PATTERN_LENGTH
-from workerapp.contract.specs import ConfigurationSpec, EndpointSpec, Message, TestSpec, Turn
+from workerapp.contract.specs import ConfigurationSpec, EndpointSpec, Message, Sample, TestSpec, Turn
 
 MODELS: dict[str, type[BaseModel]] = {
     "Service": About,
@@ -80,6 +80,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "Message": Message,
     "TestConfigurationCreation": TestConfigurationCreation,
     "TestConfiguration": TestConfiguration,
+    "Sample": Sample,
+    "RunSettings": RunSettings,
     "TestRun": TestRun,
     "TestResult": TestResult,
     "RunStatistics": run_statistics.RunStatistics,

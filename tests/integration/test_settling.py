@@ -40,6 +40,18 @@ def record(worker: psycopg.Connection, run: PlannedRun, *statuses: str, start: i
     return row[0]
 
 
+def at_most(failures: int) -> Jsonb:
+    """The snapshot of a run that ends after so many failures."""
+    return Jsonb({"configuration": {"max_failures": failures}})
+
+
+def counts(connection: psycopg.Connection, run: PlannedRun) -> dict[str, int]:
+    names = ("passed", "failed", "errored", "cancelled", "pending")
+    row = connection.execute(f"SELECT {', '.join(names)} FROM test_run WHERE id = %s", (run.id,)).fetchone()
+    assert row is not None
+    return dict(zip(names, row, strict=True))
+
+
 def events(connection: psycopg.Connection, subject: object) -> list[tuple[int, str]]:
     rows = connection.execute("SELECT seq, type FROM task_event WHERE subject_id = %s ORDER BY id", (str(subject),))
     return rows.fetchall()
@@ -129,6 +141,31 @@ def test_cancelling_before_the_last_result_wins_over_every_outcome(admin, organi
     assert events(worker, run.id)[-1][1] == "test_run.cancelled"
     assert task(worker, run.task_id)[0] == "REVOKED"
     assert record(worker, run, "pass", start=1) == "cancelled"
+
+
+def test_the_last_failure_that_a_run_may_have_ends_it_in_the_transaction_of_its_result(admin, organization_id, worker):
+    run = plan(admin, organization_id, tests=6, snapshot=at_most(2))
+    assert record(worker, run, "pass", "error") is None
+    assert record(worker, run, "fail", "pass", start=2) == "partial"
+    assert counts(worker, run) == {"passed": 2, "failed": 1, "errored": 1, "cancelled": 2, "pending": 0}
+    assert task(worker, run.task_id)[1]["counts"]["cancelled"] == 2
+    before = events(worker, run.id)
+    assert record(worker, run, "pass", "pass", start=4) == "partial"
+    assert (events(worker, run.id), counts(worker, run)["cancelled"]) == (before, 2)
+
+
+def test_a_run_whose_last_result_is_its_last_failure_did_not_end_early(admin, organization_id, worker):
+    run = plan(admin, organization_id, tests=2, snapshot=at_most(1))
+    assert record(worker, run, "pass", "fail") == "completed"
+    assert worker.execute("SELECT reason, cancelled FROM test_run WHERE id = %s", (run.id,)).fetchone() == (None, 0)
+
+
+def test_cancelling_wins_over_an_early_end(admin, organization_id, worker):
+    run = plan(admin, organization_id, tests=3, snapshot=at_most(1))
+    worker.execute("UPDATE test_run SET cancel_requested_at = now() WHERE id = %s", (run.id,))
+    assert record(worker, run, "fail") == "cancelled"
+    reason = worker.execute("SELECT reason FROM test_run WHERE id = %s", (run.id,)).fetchone()
+    assert reason == ("The run was cancelled.",)
 
 
 def test_a_run_past_its_deadline_ends_and_says_which_tests_were_not_executed(admin, organization_id, worker):

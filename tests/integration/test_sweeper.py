@@ -157,8 +157,7 @@ def test_a_cancelled_run_that_no_lane_stops_is_settled_after_the_grace(app, conn
 def test_a_run_that_cannot_be_repaired_does_not_stop_the_others(app, connection, admin, organization_id, caplog):
     broken, healthy = plan(admin, organization_id, 2), plan(admin, add_organization(admin), 2)
     admin.execute(
-        'UPDATE test_configuration c SET spec = \'{"mode": "unheard of"}\' FROM test_run r'
-        " WHERE r.test_configuration_id = c.id AND r.id = %s",
+        "UPDATE test_run SET snapshot = jsonb_set(snapshot, '{configuration,mode}', '\"unheard of\"') WHERE id = %s",
         (broken.id,),
     )
     with caplog.at_level(logging.WARNING, logger="workerapp.repair"):

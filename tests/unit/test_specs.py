@@ -145,6 +145,22 @@ def test_concurrency_out_of_range_is_refused(concurrency: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("sample", "sentence"),
+    [
+        ({}, "say which tests"),
+        ({"first": 1, "random": 1}, "first or random, not both"),
+        ({"seed": 1, "tags": ["a"]}, "a seed goes with random"),
+        ({"random": 1, "seed": 2**32}, "less than or equal to 4294967295"),
+        ({"first": 0}, "greater than or equal to 1"),
+        ({"tags": [" a"]}, "match pattern"),
+    ],
+)
+def test_bad_sample_is_refused_with_a_sentence(sample: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        ConfigurationSpec.model_validate({"sample": sample})
+
+
+@pytest.mark.parametrize(
     ("metric", "sentence"),
     [
         ({"type": "vibes"}, "'equals', 'iequals', 'contains'"),

@@ -20,6 +20,10 @@ MAX_INPUT_LENGTH = 1_000_000
 MAX_TURNS = 50
 MAX_QUERY = 100
 MAX_SYSTEM_LENGTH = 100_000
+MAX_REPEATS = 100
+MAX_FAILURES = 1_000_000
+MAX_SAMPLE = 1_000_000
+SEED_BITS = 32
 
 #: Everything public may be called as far as a specification goes; a policy decides about the rest when it is asked.
 _SHAPE_ONLY = OutboundPolicy.parse("0.0.0.0/0,::/0")
@@ -168,11 +172,46 @@ class TestSpec(Spec):
         return self
 
 
-class ConfigurationSpec(Spec):
-    """How the tests of a set are run against an endpoint, and how their answers are judged."""
+class Sample(Spec):
+    """Some of a set's tests: those that have any of the tags, and of these the first or some at random."""
+
+    first: int | None = Field(default=None, ge=1, le=MAX_SAMPLE)
+    random: int | None = Field(default=None, ge=1, le=MAX_SAMPLE)
+    #: The same seed chooses the same tests; without one each run draws its own.
+    seed: int | None = Field(default=None, ge=0, le=2**SEED_BITS - 1)
+    tags: Annotated[list[Tag], Field(min_length=1, max_length=20)] | None = None
+
+    @model_validator(mode="after")
+    def _chooses_in_one_way(self) -> Self:
+        if self.first is not None and self.random is not None:
+            raise ValueError("give first or random, not both: the first tests of the set, or some of them at random")
+        if self.first is None and self.random is None and self.tags is None:
+            raise ValueError("say which tests: first or random with a number of tests, tags, or one of both with tags")
+        if self.seed is not None and self.random is None:
+            raise ValueError("a seed goes with random, which says how many tests are chosen at random")
+        return self
+
+    @property
+    def most(self) -> int | None:
+        """How many tests there may be."""
+        return self.first or self.random
+
+
+class RunOptions(Spec):
+    """What a single run may have otherwise than its configuration."""
 
     mode: Literal["parallel", "sequential"] = "parallel"
     concurrency: int = Field(default=10, ge=1, le=1000)
+    repeats: int = Field(default=1, ge=1, le=MAX_REPEATS, description="How often each test is executed.")
+    sample: Sample | None = None
+    max_failures: int | None = Field(
+        default=None, ge=1, le=MAX_FAILURES, description="So many tests that failed or ended with an error end the run."
+    )
+
+
+class ConfigurationSpec(RunOptions):
+    """How the tests of a set are run against an endpoint, and how their answers are judged."""
+
     per_test_timeout: float = Field(default=30.0, gt=0, le=3600, description="Seconds for a test with all its retries.")
     metrics: Annotated[list[Metric], Field(max_length=100)] = Field(default_factory=list)
     pass_threshold: float | None = Field(

@@ -243,6 +243,7 @@ test_result = Table(
     _optional("leased_by", Uuid),
     _optional("lease_until", Time),
     _optional("finished_at", Time),
+    _key("repeat", Integer),
 )
 
 lane = Table(

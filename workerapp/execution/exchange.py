@@ -20,6 +20,8 @@ class Question:
     test_run_id: UUID
     input: str | list[dict[str, Any]]
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    #: Which of the test's executions in the run this is.
+    repeat: int = 1
     #: The messages of the turns before this one.
     history: Sequence[dict[str, Any]] = ()
     turn: int = 1
@@ -46,8 +48,9 @@ class Question:
             "test_run_id": str(self.test_run_id),
         }
         if with_conversation:
-            # Every test is a conversation of its own, and the same one however often it is asked.
-            ours = str(uuid5(self.test_run_id, str(self.test_id)))
+            # Every execution of a test is a conversation of its own, and the same one however often it is asked.
+            name = str(self.test_id) if self.repeat == 1 else f"{self.test_id}/{self.repeat}"
+            ours = str(uuid5(self.test_run_id, name))
             variables["conversation_id"] = ours if self.conversation_id is None else self.conversation_id
         return variables
 

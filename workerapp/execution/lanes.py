@@ -90,6 +90,7 @@ async def run_slice(work: LaneSlice, settings: WorkerSettings, tokens: TokenCach
                     limit=start["concurrency"],
                     settings=settings.lanes,
                     sequential=configuration.mode == "sequential",
+                    ends_at_failures=configuration.max_failures is not None,
                 )
                 outcome = await lane.work(stopped=start["settled"] or start["cancelled"])
         except BaseException:
@@ -124,6 +125,7 @@ class Lane:
         limit: int,
         settings: LaneSettings,
         sequential: bool,
+        ends_at_failures: bool,
     ) -> None:
         self.recorded = 0
         self._connection = connection
@@ -133,6 +135,8 @@ class Lane:
         self._settings = settings
         #: In sequence a test is leased only when the one before has ended.
         self._ahead = 0 if sequential else limit
+        #: And recorded, where its failure may be the last one that the run is to have.
+        self._one_by_one = sequential and ends_at_failures
         self._backlog: asyncio.Queue[LeasedTest] = asyncio.Queue()
         self._executing = 0
         self._finished: list[dict[str, Any]] = []
@@ -162,7 +166,7 @@ class Lane:
     async def _feed(self) -> SliceOutcome:
         """Keep the backlog filled; ends when the slice does, or when there is nothing this lane could wait for."""
         while not self._stopped and monotonic() < self._ends_at:
-            waiting = self._backlog.qsize() + self._executing
+            waiting = self._backlog.qsize() + self._executing + (len(self._finished) if self._one_by_one else 0)
             if waiting >= self._limit + self._ahead // 2:
                 await self._wait_for_change(0.05)
                 continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,8 +13,8 @@ from pydantic import ValidationError
 from sqlalchemy import RowMapping
 from sqlalchemy.orm import Session
 
-from workerapp.contract.repetition import AnswersAgain, Repetition, TestsAgain
-from workerapp.contract.specs import ConfigurationSpec, EndpointSpec
+from workerapp.contract.repetition import Repetition, TestsAgain
+from workerapp.contract.specs import SEED_BITS, ConfigurationSpec, EndpointSpec, RunOptions
 from workerapp.db.statements import clause
 from workerapp.execution.named_metrics import NAMED_METRICS, read_named_metrics
 
@@ -33,58 +35,125 @@ class LanePlan:
     task_id: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Planned:
+    """How many results are pending, and the version of the test set that their tests are of, where it is known."""
+
+    results: int
+    version: int | None
+
+
 def plan_run(
-    db: Session, test_run_id: UUID, *, lane_concurrency: int, repetition: Repetition | None = None
+    db: Session,
+    test_run_id: UUID,
+    *,
+    lane_concurrency: int,
+    max_results: int,
+    repetition: Repetition | None = None,
+    overrides: RunOptions | None = None,
 ) -> list[LanePlan] | None:
     """Plan the run in the open transaction; None if it is planned or has ended already.
 
-    It has the tests of the configuration's set, or those that it repeats of another run, as they were then.
+    It has the tests of the configuration's set, or those that it repeats of another run, as they were then. What
+    `overrides` sets holds instead of what the configuration says.
 
     Raises:
-        PlanFailed: the run is gone, has no tests, or its stored definition is not valid any more.
+        PlanFailed: the run is gone, has no tests or too many, or its stored definition is not valid any more.
     """
     run = db.execute(clause("runs", "lock"), {"run": test_run_id}).mappings().one_or_none()
     if run is None:
         raise PlanFailed("The run does not exist.")
     if run["planned"] is not None or run["finished_at"] is not None:
         return None
-    concurrency = _read_concurrency(run)
-    planned, version = _plan_results(db, run, repetition)
-    snapshot = _snapshot(db, run, repetition) | {"test_set_version": version}
-    snapshot[NAMED_METRICS] = read_named_metrics(db, run, snapshot["configuration"])
-    db.execute(clause("runs", "begin"), {"run": test_run_id, "planned": planned, "snapshot": Jsonb(snapshot)})
-    return add_lanes(db, run, _split(concurrency, planned, lane_concurrency))
-
-
-def _plan_results(db: Session, run: RowMapping, repetition: Repetition | None) -> tuple[int, int | None]:
-    """One pending result for each test: how many there are, and the version of the set that they are of."""
+    stored = run["configuration"] | ({} if overrides is None else overrides.model_dump(mode="json", exclude_unset=True))
+    endpoint, configuration = _read_definition(run["endpoint"], stored)
     if repetition is None:
-        statement, tests = "plan_results", {"test_set": run["test_set_id"]}
-    elif isinstance(repetition, TestsAgain):
-        statement, tests = "plan_tests_again", {"source": repetition.source_id, "statuses": repetition.statuses}
+        configuration = _with_seed(configuration, run["run_group_id"])
+        stored |= {"sample": configuration.sample and configuration.sample.model_dump(mode="json")}
+        planned = _plan_set(db, run, configuration, max_results)
+        snapshot = _snapshot_of(run, stored)
     else:
-        statement, tests = "plan_answers_again", {"source": repetition.source_id}
-    planned = db.execute(clause("runs", statement), {"run": run["id"]} | tests).one_or_none()
-    if planned is None or planned.tests == 0:
-        what = "The test set has no tests." if repetition is None else "The source has no such results any more."
-        raise PlanFailed(what)
-    return planned.tests, planned.version
+        planned = _plan_again(db, test_run_id, repetition)
+        snapshot = _snapshot_again(db, run, stored, repetition)
+    snapshot |= {"test_set_version": planned.version}
+    snapshot[NAMED_METRICS] = read_named_metrics(db, run, snapshot["configuration"])
+    db.execute(clause("runs", "begin"), {"run": test_run_id, "planned": planned.results, "snapshot": Jsonb(snapshot)})
+    return add_lanes(db, run, _split(_concurrency(endpoint, configuration), planned.results, lane_concurrency))
 
 
-def _snapshot(db: Session, run: RowMapping, repetition: Repetition | None) -> dict[str, Any]:
-    """What the run's lanes work by. Answers that are judged again are those of the endpoint as it was."""
-    if isinstance(repetition, AnswersAgain):
-        source: dict[str, Any] = db.execute(clause("runs", "snapshot"), {"run": repetition.source_id}).scalar_one()
-        configuration = run["configuration"]
-        if repetition.metrics is not None:
-            metrics = [metric.model_dump(mode="json") for metric in repetition.metrics]
-            configuration = configuration | {"metrics": metrics}
-        return source | {"configuration": configuration, RESCORE_OF: str(repetition.source_id)}
+def _with_seed(configuration: ConfigurationSpec, run_group_id: UUID | None) -> ConfigurationSpec:
+    """A random sample has a seed from here on, so that a run can be repeated exactly; in a group the runs have one."""
+    sample = configuration.sample
+    if sample is None or sample.random is None or sample.seed is not None:
+        return configuration
+    seed = secrets.randbits(SEED_BITS) if run_group_id is None else run_group_id.int % 2**SEED_BITS
+    seeded = sample.model_copy(update={"seed": seed})
+    return configuration.model_copy(update={"sample": seeded})
+
+
+def _plan_set(db: Session, run: RowMapping, options: RunOptions, max_results: int) -> _Planned:
+    """A pending result for each repeat of each chosen test of the set."""
+    sample = options.sample
+    chosen = {
+        "tags": None if sample is None else sample.tags,
+        "seed": None if sample is None else sample.seed,
+        "most": None if sample is None else sample.most,
+        "repeats": options.repeats,
+        "limit": max_results,
+    }
+    names = {"run": run["id"], "test_set": run["test_set_id"]}
+    planned = db.execute(clause("runs", "plan_results"), names | chosen).one()
+    if planned.results == 0 and sample is not None and sample.tags:
+        tags = ", ".join(sample.tags)
+        raise PlanFailed(f"The sample leaves no test: none of the test set has one of the tags {tags}.")
+    if planned.results == 0:
+        raise PlanFailed("The test set has no tests.")
+    if planned.results > max_results:
+        advice = "Choose a smaller sample, or fewer repeats."
+        raise PlanFailed(f"The run would have {planned.results} results; it may have {max_results}. {advice}")
+    return _Planned(results=planned.results, version=planned.version)
+
+
+def _plan_again(db: Session, test_run_id: UUID, repetition: Repetition) -> _Planned:
+    """A pending result for each chosen one of the source's."""
+    names: dict[str, Any] = {"run": test_run_id, "source": repetition.source_id}
+    if isinstance(repetition, TestsAgain):
+        statement, names = "plan_tests_again", names | {"statuses": repetition.statuses}
+    else:
+        statement = "plan_answers_again"
+    planned = db.execute(clause("runs", statement), names).one_or_none()
+    if planned is None or planned.results == 0:
+        raise PlanFailed("The source has no such results any more.")
+    return _Planned(results=planned.results, version=planned.version)
+
+
+def _snapshot_of(run: RowMapping, configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """What the run's lanes work by."""
     return {
         "endpoint_id": str(run["endpoint_id"]),
         "endpoint": run["endpoint"],
-        "configuration": run["configuration"],
+        "configuration": configuration,
     }
+
+
+def _snapshot_again(
+    db: Session, run: RowMapping, configuration: Mapping[str, Any], repetition: Repetition
+) -> dict[str, Any]:
+    """As `_snapshot_of`. Which tests there are is the source's; answers judged again are of the endpoint as it was."""
+    source: dict[str, Any] = db.execute(clause("runs", "snapshot"), {"run": repetition.source_id}).scalar_one()
+    of_source = source["configuration"]
+    configuration = {
+        **configuration,
+        "repeats": of_source.get("repeats", 1),
+        "sample": of_source.get("sample"),
+    }
+    if isinstance(repetition, TestsAgain):
+        return _snapshot_of(run, configuration)
+    # The answers are there: ending early would spare the application nothing.
+    configuration |= {"max_failures": None}
+    if repetition.metrics is not None:
+        configuration |= {"metrics": [metric.model_dump(mode="json") for metric in repetition.metrics]}
+    return source | {"configuration": configuration, RESCORE_OF: str(repetition.source_id)}
 
 
 def add_lanes(db: Session, run: RowMapping, limits: list[int]) -> list[LanePlan]:
@@ -103,7 +172,9 @@ def revive_run(db: Session, test_run_id: UUID, *, lane_concurrency: int, grace: 
     if db.execute(clause("runs", "live_lanes"), {"run": test_run_id, "grace": grace}).scalar_one():
         return []
     db.execute(clause("runs", "retire_lanes"), {"run": test_run_id})
-    return add_lanes(db, run, _split(_read_concurrency(run), run["pending"], lane_concurrency))
+    snapshot = run["snapshot"]
+    concurrency = _concurrency(*_read_definition(snapshot["endpoint"], snapshot["configuration"]))
+    return add_lanes(db, run, _split(concurrency, run["pending"], lane_concurrency))
 
 
 def _add_lane(db: Session, run: RowMapping, limit: int) -> LanePlan:
@@ -118,13 +189,15 @@ def _add_lane(db: Session, run: RowMapping, limit: int) -> LanePlan:
     return LanePlan(test_run_id=run["id"], number=number, task_id=task_id)
 
 
-def _read_concurrency(run: RowMapping) -> int:
-    """How many of the run's tests may be executed at once."""
+def _read_definition(endpoint: Any, configuration: Any) -> tuple[EndpointSpec, ConfigurationSpec]:
     try:
-        endpoint = EndpointSpec.model_validate(run["endpoint"])
-        configuration = ConfigurationSpec.model_validate(run["configuration"])
+        return EndpointSpec.model_validate(endpoint), ConfigurationSpec.model_validate(configuration)
     except ValidationError as error:
         raise PlanFailed(f"The stored definition is not valid: {error.errors()[0]['msg']}.") from error
+
+
+def _concurrency(endpoint: EndpointSpec, configuration: ConfigurationSpec) -> int:
+    """How many of the run's tests may be executed at once."""
     if configuration.mode == "sequential":
         return 1
     return min(configuration.concurrency, endpoint.max_concurrency or configuration.concurrency)

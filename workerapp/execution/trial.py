@@ -58,6 +58,8 @@ class LeasedTest:
     assertions: Sequence[Any]
     metadata: Mapping[str, Any]
     turns: Sequence[Mapping[str, Any]] | None = None
+    #: Which of its executions in the run this is.
+    repeat: int = 1
     #: What the endpoint answered in another run, if that is to be judged again.
     output: Mapping[str, Any] | None = None
     latency_ms: float | None = None
@@ -86,7 +88,7 @@ class Trials:
             return _row(test, steps, answers, verdict)
         except Exception:
             # One test must not take its lane along; what is wrong with it is ours to read.
-            fields = {"test_id": str(test.id), "test_run_id": str(self._test_run_id)}
+            fields = {"test_id": str(test.id), "repeat": test.repeat, "test_run_id": str(self._test_run_id)}
             logger.exception("test_not_executed", extra=fields)
             return _not_executed(test, NOT_EXECUTED)
 
@@ -100,7 +102,13 @@ class Trials:
             # Nothing here waits, and the lane has other things to do too.
             await asyncio.sleep(0)
             return _answered_before(test)
-        question = Question(test_id=test.id, test_run_id=self._test_run_id, input=test.input, metadata=test.metadata)
+        question = Question(
+            test_id=test.id,
+            test_run_id=self._test_run_id,
+            input=test.input,
+            metadata=test.metadata,
+            repeat=test.repeat,
+        )
         return await converse(self._target, question, steps)
 
     def _hearings(self, test: LeasedTest, steps: Sequence[Step], answers: Sequence[Answer]) -> list[Hearing]:
@@ -237,6 +245,7 @@ def _unanswered_before(test: LeasedTest) -> dict[str, Any]:
 def _not_executed(test: LeasedTest, error: dict[str, Any]) -> dict[str, Any]:
     return {
         "test_id": str(test.id),
+        "repeat": test.repeat,
         "status": ResultStatus.ERROR.value,
         "output": None,
         "scores": None,
@@ -254,6 +263,7 @@ def _row(test: LeasedTest, steps: Sequence[Step], answers: Sequence[Answer], ver
         output = {**(output or {}), TURNS: transcript(steps, answers) if test.output is None else test.output[TURNS]}
     return {
         "test_id": str(test.id),
+        "repeat": test.repeat,
         "status": ResultStatus.ERROR.value if verdict is None else verdict.status.value,
         "output": output,
         "scores": None if verdict is None else verdict.as_json(),

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from workerapp.base import BaseTask, PermanentError, with_tenant_context
 from workerapp.contract import tasks
 from workerapp.contract.repetition import REPETITION
+from workerapp.contract.specs import RunOptions
 from workerapp.execution.plan import PlanFailed, plan_run
 from workerapp.tasks.test_run import chord_of_lanes
 
@@ -19,12 +20,24 @@ from workerapp.tasks.test_run import chord_of_lanes
 @shared_task(base=BaseTask, bind=True, name=tasks.EXECUTE_TEST_CONFIGURATION)
 @with_tenant_context
 def execute_test_configuration(
-    self: BaseTask, test_configuration_id: str, test_run_id: str, db: Session, repetition: Any = None
+    self: BaseTask,
+    test_configuration_id: str,
+    test_run_id: str,
+    db: Session,
+    *,
+    repetition: Any = None,
+    overrides: Any = None,
 ) -> Any:
     """Plan the run and replace this task by its chord, in one transaction: no run is ever half started."""
-    again = None if repetition is None else REPETITION.validate_python(repetition)
     try:
-        lanes = plan_run(db, UUID(test_run_id), lane_concurrency=self.settings.lanes.concurrency, repetition=again)
+        lanes = plan_run(
+            db,
+            UUID(test_run_id),
+            lane_concurrency=self.settings.lanes.concurrency,
+            max_results=self.settings.max_results_per_run,
+            repetition=None if repetition is None else REPETITION.validate_python(repetition),
+            overrides=RunOptions.model_validate(overrides or {}),
+        )
     except PlanFailed as error:
         raise PermanentError(str(error)) from error
     if lanes is None:

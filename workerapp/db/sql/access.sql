@@ -101,7 +101,7 @@ GRANT EXECUTE ON FUNCTION
     task_event_type(text), task_event_data(task), test_run_event_data(test_run), run_group_event_data(run_group),
     number_task_change(), number_test_run_change(), number_run_group_change(),
     settle_run(uuid), record_results(uuid, jsonb), settle_reason(text, bigint, bigint), finish_task_of_run(test_run),
-    asked_by(test), paired_results(uuid, uuid, uuid), group_outcomes(uuid, uuid),
+    failed_too_often(test_run), asked_by(test), worst_first(), paired_results(uuid, uuid, uuid), group_outcomes(uuid, uuid),
     serving_role(), broker_publish(text, jsonb)
     TO gateway_rw, worker_rw;
 GRANT EXECUTE ON FUNCTION

@@ -144,19 +144,19 @@ BEGIN
                count(*) FILTER (WHERE n.status = 'error') AS errored,
                count(*) FILTER (WHERE n.status = 'unscored') AS unscored,
                count(*) FILTER (WHERE n.status = 'cancelled') AS cancelled
-        FROM new_rows n JOIN old_rows o USING (test_run_id, test_id)
+        FROM new_rows n JOIN old_rows o USING (test_run_id, test_id, repeat)
         WHERE o.status = 'pending' AND n.status <> 'pending'
         GROUP BY n.test_run_id ORDER BY n.test_run_id
     LOOP
         SELECT seq INTO last_seq FROM test_run WHERE id = change.id FOR NO KEY UPDATE;
         INSERT INTO task_event (organization_id, subject_id, seq, type, data)
         SELECT n.organization_id, n.test_run_id::text,
-               last_seq + row_number() OVER (ORDER BY n.finished_at, n.position),
-               'test_result.finished', test_result_event_data(n.test_run_id, n.test_id, n.position, n.status,
+               last_seq + row_number() OVER (ORDER BY n.finished_at, n.repeat, n.position),
+               'test_result.finished', test_result_event_data(n.test_run_id, n.test_id, n.repeat, n.position, n.status,
                                                               n.latency_ms, n.attempts, n.http_status, n.error)
-        FROM new_rows n JOIN old_rows o USING (test_run_id, test_id)
+        FROM new_rows n JOIN old_rows o USING (test_run_id, test_id, repeat)
         WHERE n.test_run_id = change.id AND o.status = 'pending' AND n.status <> 'pending'
-        ORDER BY n.finished_at, n.position;
+        ORDER BY n.finished_at, n.repeat, n.position;
         UPDATE test_run SET
             seq = last_seq + change.finished,
             pending = pending - change.finished,
@@ -171,11 +171,12 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION test_result_event_data(
-    test_run_id uuid, test_id uuid, "position" integer, status text,
+    test_run_id uuid, test_id uuid, repeat integer, "position" integer, status text,
     latency_ms double precision, attempts integer, http_status integer, error jsonb
 ) RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT jsonb_strip_nulls(jsonb_build_object(
-        'test_run_id', test_run_id, 'test_id', test_id, 'position', "position", 'status', status,
+        'test_run_id', test_run_id, 'test_id', test_id, 'repeat', repeat, 'position', "position",
+        'status', status,
         'latency_ms', round(latency_ms::numeric, 1), 'attempts', attempts, 'http_status', http_status,
         'error', CASE WHEN error IS NOT NULL THEN jsonb_build_object(
             'code', error->>'code', 'message', short_text(error->>'message', 300)) END))

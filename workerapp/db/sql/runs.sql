@@ -1,9 +1,15 @@
 -- Runs: settling them, and finding those that need help. Wherever a run's row and its results are both written, the run
 -- is locked first, so that lanes, cancellation and the sweeper cannot lock each other out.
 
--- Settles a run if it is due: no planned row is pending, or it is cancelled, or past its deadline. Returns the status of
--- a settled run and null for one that goes on. A function of rows and idempotent: whoever comes first calls it. The
--- submitted task ends in the same transaction, so neither can be stuck without the other.
+-- Whether so many tests have failed or ended with an error that the run is not to go on.
+CREATE OR REPLACE FUNCTION failed_too_often(run test_run) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT coalesce(run.failed + run.errored >= (run.snapshot #>> '{configuration,max_failures}')::integer, false)
+$$;
+
+-- Settles a run if it is due: no planned row is pending, or it is cancelled, has failed too often, or is past its
+-- deadline. Returns the status of a settled run and null for one that goes on. A function of rows and idempotent: whoever
+-- comes first calls it. The submitted task ends in the same transaction, so neither can be stuck without the other.
 CREATE OR REPLACE FUNCTION settle_run(p_run uuid) RETURNS text
 LANGUAGE plpgsql SET search_path = gateway, pg_temp AS $$
 DECLARE
@@ -22,6 +28,14 @@ BEGIN
         why := 'The run was cancelled.';
         UPDATE test_result SET status = 'cancelled', leased_by = NULL, lease_until = NULL, finished_at = clock_timestamp()
         WHERE test_run_id = p_run AND status = 'pending';
+    ELSIF failed_too_often(run) THEN
+        UPDATE test_result SET status = 'cancelled', leased_by = NULL, lease_until = NULL, finished_at = clock_timestamp()
+        WHERE test_run_id = p_run AND status = 'pending';
+        IF FOUND THEN
+            why := format('The run ended early, with %s of its tests cancelled: %s failed and %s could not be executed, and'
+                          ' max_failures is %s.', run.pending, run.failed, run.errored,
+                          run.snapshot #>> '{configuration,max_failures}');
+        END IF;
     ELSIF run.deadline_at < clock_timestamp() THEN
         why := 'The run did not end before its deadline.';
         UPDATE test_result SET
@@ -46,24 +60,29 @@ BEGIN
     RETURN outcome;
 END $$;
 
--- Writes a batch of finished tests and settles the run with the last of them. A test that has ended already keeps its
--- result: two lanes may have executed it, but it is counted once. Returns the status of a settled run, else null.
+-- Writes a batch of finished tests and settles the run with the last of them, or with the last failure that it may have.
+-- A test that has ended already keeps its result: two lanes may have executed it, but it is counted once. Returns the
+-- status of a settled run, else null.
 CREATE OR REPLACE FUNCTION record_results(p_run uuid, p_results jsonb) RETURNS text
 LANGUAGE plpgsql SET search_path = gateway, pg_temp AS $$
 DECLARE
-    left_over integer;
+    goes_on boolean;
 BEGIN
     PERFORM FROM test_run WHERE id = p_run FOR NO KEY UPDATE;
+    -- Materialized: row-level security lets no index be used for a comparison with COALESCE.
+    WITH n AS MATERIALIZED (
+        SELECT test_id, coalesce(repeat, 1) AS repeat, status, output, scores, latency_ms, attempts, http_status, error
+        FROM jsonb_to_recordset(p_results) AS given(
+            test_id uuid, repeat integer, status text, output jsonb, scores jsonb, latency_ms double precision,
+            attempts integer, http_status integer, error jsonb)
+    )
     UPDATE test_result r SET
         status = n.status, output = n.output, scores = n.scores, latency_ms = n.latency_ms, attempts = n.attempts,
         http_status = n.http_status, error = n.error, leased_by = NULL, lease_until = NULL,
         finished_at = clock_timestamp()
-    FROM jsonb_to_recordset(p_results) AS n(
-        test_id uuid, status text, output jsonb, scores jsonb, latency_ms double precision, attempts integer,
-        http_status integer, error jsonb)
-    WHERE r.test_run_id = p_run AND r.test_id = n.test_id AND r.status = 'pending';
-    SELECT pending INTO left_over FROM test_run WHERE id = p_run;
-    IF left_over > 0 THEN
+    FROM n WHERE r.test_run_id = p_run AND r.test_id = n.test_id AND r.repeat = n.repeat AND r.status = 'pending';
+    SELECT pending > 0 AND NOT failed_too_often(r) INTO goes_on FROM test_run r WHERE id = p_run;
+    IF goes_on THEN
         RETURN NULL;
     END IF;
     RETURN settle_run(p_run);

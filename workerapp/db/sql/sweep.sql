@@ -142,8 +142,8 @@ $$;
 CREATE OR REPLACE FUNCTION prune_results(p_age interval, p_limit integer) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
     WITH gone AS (
-        DELETE FROM test_result WHERE (test_run_id, test_id) IN (
-            SELECT t.test_run_id, t.test_id FROM test_run r JOIN test_result t ON t.test_run_id = r.id
+        DELETE FROM test_result WHERE (test_run_id, test_id, repeat) IN (
+            SELECT t.test_run_id, t.test_id, t.repeat FROM test_run r JOIN test_result t ON t.test_run_id = r.id
             WHERE r.finished_at < now() - p_age LIMIT p_limit)
         RETURNING 1
     )

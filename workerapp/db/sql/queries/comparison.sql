@@ -15,15 +15,22 @@ WITH changed AS MATERIALIZED (
 SELECT (SELECT jsonb_object_agg(change, tests) FROM (SELECT change, count(*) AS tests FROM changed GROUP BY 1) c) AS counts,
        page.place, page.side, page.change,
        left(asked_by(t) #>> '{}', :excerpt) AS input,
-       page.test_id, page.position, page.status,
+       page.test_id, page.position, page.status, page.repeats, page.passed,
        CAST(p.scores->>'score' AS double precision) AS score, left(p.output->>'output', :excerpt) AS output,
        left(coalesce(p.error->>'message', p.scores->>'reason'), :excerpt) AS reason,
-       page.baseline_test_id, page.baseline_position, page.baseline_status,
+       page.baseline_test_id, page.baseline_position, page.baseline_status, page.baseline_repeats, page.baseline_passed,
        CAST(e.scores->>'score' AS double precision) AS baseline_score, left(e.output->>'output', :excerpt) AS baseline_output,
        left(coalesce(e.error->>'message', e.scores->>'reason'), :excerpt) AS baseline_reason
 FROM (SELECT) AS always
 LEFT JOIN page ON true
 LEFT JOIN test t ON t.id = page.any_test_id
-LEFT JOIN test_result p ON p.test_run_id = :run AND p.test_id = page.test_id
-LEFT JOIN test_result e ON e.test_run_id = :baseline AND e.test_id = page.baseline_test_id
+LEFT JOIN LATERAL (
+    SELECT scores, output, error FROM test_result
+    WHERE test_run_id = :run AND test_id = page.test_id AND status = page.status ORDER BY repeat LIMIT 1
+) p ON true
+LEFT JOIN LATERAL (
+    SELECT scores, output, error FROM test_result
+    WHERE test_run_id = :baseline AND test_id = page.baseline_test_id AND status = page.baseline_status
+    ORDER BY repeat LIMIT 1
+) e ON true
 ORDER BY page.place, page.side

@@ -37,10 +37,13 @@ WITH outcome AS MATERIALIZED (
     ORDER BY place, key LIMIT :limit
 )
 SELECT page.key, page.place, left(asked_by(t) #>> '{}', :excerpt) AS input, o.test_run_id, o.change,
-       o.test_id, o.position, o.status,
+       o.test_id, o.position, o.status, o.repeats, o.passed,
        CAST(r.scores->>'score' AS double precision) AS score, left(r.output->>'output', :excerpt) AS output,
        left(coalesce(r.error->>'message', r.scores->>'reason'), :excerpt) AS reason
 FROM page JOIN outcome o ON o.key = page.key
 JOIN test t ON t.id = page.key
-LEFT JOIN test_result r ON r.test_run_id = o.test_run_id AND r.test_id = o.test_id
+LEFT JOIN LATERAL (
+    SELECT scores, output, error FROM test_result
+    WHERE test_run_id = o.test_run_id AND test_id = o.test_id AND status = o.status ORDER BY repeat LIMIT 1
+) r ON true
 ORDER BY page.place, page.key

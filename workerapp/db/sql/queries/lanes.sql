@@ -37,21 +37,22 @@ UPDATE test_result SET leased_by = NULL, lease_until = NULL
 WHERE test_run_id = %(run)s AND status = 'pending' AND leased_by = %(before)s
 
 -- name: lease
--- Takes the next pending tests that nobody works on, in the order of the set.
+-- Takes the next pending tests that nobody works on: all in the order of the set, then all of them once more.
 WITH chosen AS (
-    SELECT test_run_id, test_id FROM test_result
+    SELECT test_run_id, test_id, repeat FROM test_result
     WHERE test_run_id = %(run)s AND status = 'pending' AND (lease_until IS NULL OR lease_until < now())
-    ORDER BY position LIMIT %(most)s
+    ORDER BY repeat, position LIMIT %(most)s
     FOR UPDATE SKIP LOCKED
 ), leased AS (
     UPDATE test_result r SET leased_by = %(holder)s, lease_until = now() + make_interval(secs => %(lease)s)
-    FROM chosen WHERE r.test_run_id = chosen.test_run_id AND r.test_id = chosen.test_id
-    RETURNING r.test_id, r.position, r.output, r.latency_ms, r.http_status, r.error
+    FROM chosen
+    WHERE r.test_run_id = chosen.test_run_id AND r.test_id = chosen.test_id AND r.repeat = chosen.repeat
+    RETURNING r.test_id, r.repeat, r.position, r.output, r.latency_ms, r.http_status, r.error
 )
-SELECT t.id, t.input, t.turns, t.expected, t.assertions, t.metadata,
+SELECT t.id, leased.repeat, t.input, t.turns, t.expected, t.assertions, t.metadata,
        leased.output, leased.latency_ms, leased.http_status, leased.error
 FROM leased JOIN test t ON t.id = leased.test_id
-ORDER BY leased.position
+ORDER BY leased.repeat, leased.position
 
 -- name: record
 -- Writes finished tests; a test that another lane finished first keeps its result. Tells the run's status if it settled.

@@ -1,47 +1,61 @@
 -- name: lock
 -- The run with its configuration and endpoint, locked against everybody who plans, settles or revives it.
 SELECT r.id, r.organization_id, r.planned, r.pending, r.finished_at, c.spec AS configuration, c.test_set_id,
-       e.id AS endpoint_id, e.spec AS endpoint
+       e.id AS endpoint_id, e.spec AS endpoint, r.snapshot, r.run_group_id
 FROM test_run r
 JOIN test_configuration c ON c.id = r.test_configuration_id
 JOIN endpoint e ON e.id = c.endpoint_id
 WHERE r.id = :run FOR NO KEY UPDATE OF r
 
 -- name: plan_results
--- One pending result for each test of the set: what is planned is what is counted. How many there are, and the version of
--- the set that has just these tests: one statement sees one state of the set, whoever changes it meanwhile.
-WITH planned AS (
-    INSERT INTO test_result (test_run_id, test_id, organization_id, position)
-    SELECT :run, t.id, t.organization_id, row_number() OVER (ORDER BY t.position, t.id) - 1
-    FROM test t WHERE t.test_set_id = :test_set AND t.archived_at IS NULL
-    RETURNING 1
+-- A pending result for each repeat of each test of the set, or of a sample of it, unless there would be more than :limit:
+-- what is planned is what is counted. How many results there would be, and the version of the set that has just these
+-- tests: one statement sees one state of the set, whoever changes it meanwhile. At random is by a hash of the seed and the
+-- test's id, so that a set that gets more tests keeps most of its sample.
+WITH chosen AS (
+    SELECT t.id, t.organization_id, t.position
+    FROM test t
+    WHERE t.test_set_id = :test_set AND t.archived_at IS NULL
+      AND (CAST(:tags AS text[]) IS NULL OR t.tags && CAST(:tags AS text[]))
+    ORDER BY CASE WHEN CAST(:seed AS bigint) IS NOT NULL
+                  THEN sha256(convert_to(CAST(:seed AS bigint) || '/' || t.id, 'UTF8')) END, t.position, t.id
+    LIMIT CAST(:most AS bigint)
+), counted AS (
+    SELECT count(*) * :repeats AS results FROM chosen
+), planned AS (
+    INSERT INTO test_result (test_run_id, test_id, organization_id, position, repeat)
+    SELECT :run, c.id, c.organization_id, c.place, n.repeat
+    FROM (SELECT id, organization_id, row_number() OVER (ORDER BY position, id) - 1 AS place FROM chosen) c
+    CROSS JOIN generate_series(1, :repeats) AS n(repeat)
+    WHERE (SELECT results <= :limit FROM counted)
 )
-SELECT (SELECT count(*) FROM planned) AS tests, version FROM test_set WHERE id = :test_set
+SELECT counted.results, s.version FROM counted CROSS JOIN test_set s WHERE s.id = :test_set
 
 -- name: plan_tests_again
--- One pending result for each test of another run that ended so, or for each: the tests as they were, for a test is never
--- changed, whatever has become of the set.
+-- One pending result for each result of another run that ended so, or for each: the tests as they were, for a test is
+-- never changed, whatever has become of the set.
 WITH planned AS (
-    INSERT INTO test_result (test_run_id, test_id, organization_id, position)
-    SELECT :run, s.test_id, s.organization_id, row_number() OVER (ORDER BY s.position) - 1
+    INSERT INTO test_result (test_run_id, test_id, organization_id, position, repeat)
+    SELECT :run, s.test_id, s.organization_id, dense_rank() OVER (ORDER BY s.position) - 1, s.repeat
     FROM test_result s
     WHERE s.test_run_id = :source AND (CAST(:statuses AS text[]) IS NULL OR s.status = ANY (CAST(:statuses AS text[])))
     RETURNING 1
 )
-SELECT (SELECT count(*) FROM planned) AS tests, CAST(snapshot->>'test_set_version' AS integer) AS version
+SELECT (SELECT count(*) FROM planned) AS results, CAST(snapshot->>'test_set_version' AS integer) AS version
 FROM test_run WHERE id = :source
 
 -- name: plan_answers_again
 -- One pending result for each answer of another run. It is copied, so that the source may be pruned meanwhile; an error
 -- is where there is no answer, or a conversation that ended without its last one.
 WITH planned AS (
-    INSERT INTO test_result (test_run_id, test_id, organization_id, position, output, latency_ms, http_status, error)
-    SELECT :run, s.test_id, s.organization_id, row_number() OVER (ORDER BY s.position) - 1,
+    INSERT INTO test_result
+        (test_run_id, test_id, organization_id, position, repeat, output, latency_ms, http_status, error)
+    SELECT :run, s.test_id, s.organization_id, dense_rank() OVER (ORDER BY s.position) - 1, s.repeat,
            s.output, s.latency_ms, s.http_status, CASE WHEN s.output -> 'output' IS NULL THEN s.error END
     FROM test_result s WHERE s.test_run_id = :source AND s.status NOT IN ('pending', 'cancelled')
     RETURNING 1
 )
-SELECT (SELECT count(*) FROM planned) AS tests, CAST(snapshot->>'test_set_version' AS integer) AS version
+SELECT (SELECT count(*) FROM planned) AS results, CAST(snapshot->>'test_set_version' AS integer) AS version
 FROM test_run WHERE id = :source
 
 -- name: snapshot
