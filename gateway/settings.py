@@ -43,9 +43,9 @@ class GatewaySettings(SharedSettings):
     import_receive_seconds: float = Field(default=600, gt=0)
     page_size: int = Field(default=50, ge=1)
     max_page_size: int = Field(default=500, ge=1)
-    #: How many metrics, HTTP statuses and error codes a run's statistics list, the most frequent first.
+    #: How many metrics, HTTP statuses, error codes, tags and flaky tests a run's statistics list.
     max_statistics_groups: int = Field(default=200, ge=1)
-    #: How many characters of inputs, outputs and reasons comparisons of runs and a JUnit report show.
+    #: How many characters of inputs, outputs and reasons comparisons, statistics and JUnit reports show.
     excerpt_length: int = Field(default=500, ge=1)
     #: How many results an export reads at once.
     export_page_size: int = Field(default=100, ge=1)

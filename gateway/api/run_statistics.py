@@ -24,7 +24,7 @@ CONFIDENCE = 0.95
 _Z = 1.959963984540054
 
 _STATEMENT = clause("statistics", "of_run").columns(
-    latency=JSONB, metrics=JSONB, http_statuses=JSONB, error_codes=JSONB
+    latency=JSONB, metrics=JSONB, http_statuses=JSONB, error_codes=JSONB, tags=JSONB, repeats=JSONB
 )
 
 
@@ -76,6 +76,40 @@ class ErrorCodeCount(Out):
     tests: int
 
 
+class TagStatistics(Out):
+    """What came of the tests with a tag, and the interval of their pass rate."""
+
+    tag: str
+    tests: int
+    passed: int
+    failed: int
+    errored: int
+    pass_rate: float | None
+    lower: float | None
+    upper: float | None
+
+
+class FlakyTest(Out):
+    """A test that passed now and failed then; the input is cut off."""
+
+    test_id: UUID
+    position: int
+    input: str
+    judged: int
+    passed: int
+    pass_rate: float
+
+
+class RepeatStatistics(Out):
+    """The tests by what came of their repeats, of those that were judged."""
+
+    tests: int
+    always_passed: int
+    always_failed: int
+    flaky: int
+    flaky_tests: list[FlakyTest]
+
+
 class RunStatistics(Out):
     """A run in numbers."""
 
@@ -95,6 +129,8 @@ class RunStatistics(Out):
     metrics: list[MetricStatistics]
     http_statuses: list[HttpStatusCount]
     error_codes: list[ErrorCodeCount]
+    tags: list[TagStatistics]
+    repeats: RepeatStatistics | None
     links: Links
 
 
@@ -105,6 +141,7 @@ async def get_run_statistics(request: Request, caller: Caller) -> Response:
         "run": key,
         "organization_id": caller.organization_id,
         "groups": services.settings.max_statistics_groups,
+        "excerpt": services.settings.excerpt_length,
     }
     async with tenant_transaction(services.engine, caller) as connection:
         row = (await connection.execute(_STATEMENT, parameters)).one_or_none()
@@ -141,6 +178,8 @@ def _statistics(row: Any) -> RunStatistics:
         metrics=[MetricStatistics(**metric | {"mean_score": _rounded(metric["mean_score"])}) for metric in row.metrics],
         http_statuses=[HttpStatusCount(**group) for group in row.http_statuses],
         error_codes=[ErrorCodeCount(**group) for group in row.error_codes],
+        tags=[_tag(group) for group in row.tags],
+        repeats=None if row.repeats is None else _repeats(row.repeats),
         links={"self": f"{path}/statistics", "test_run": path},
     )
 
@@ -155,6 +194,16 @@ def _judged(passed: int, tests: int) -> Judged:
         upper=_rounded(upper),
         confidence=CONFIDENCE,
     )
+
+
+def _tag(group: dict[str, Any]) -> TagStatistics:
+    judged = _judged(group["passed"], group["passed"] + group["failed"])
+    return TagStatistics(**group, pass_rate=judged.pass_rate, lower=judged.lower, upper=judged.upper)
+
+
+def _repeats(row: dict[str, Any]) -> RepeatStatistics:
+    flaky = [FlakyTest(**test, pass_rate=round(test["passed"] / test["judged"], 6)) for test in row["flaky_tests"]]
+    return RepeatStatistics(**row | {"flaky_tests": flaky})
 
 
 def _latency(row: dict[str, Any] | None) -> LatencyStatistics | None:

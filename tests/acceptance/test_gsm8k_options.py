@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,23 @@ def test_a_recorded_model_scores_the_same_each_time(client: Client, worker: Work
     assert [(result["position"], result["repeat"]) for result in results] == [
         (position, repeat) for position in range(PART) for repeat in (1, 2, 3)
     ]
+    repeats = client.get(f"/v1/test-runs/{run['id']}/statistics")["repeats"]
+    told = {"tests": PART, "always_passed": passed, "always_failed": PART - passed, "flaky": 0, "flaky_tests": []}
+    assert repeats == told
+
+
+def test_questions_that_are_answered_only_the_second_time_are_flaky(client: Client, worker: Worker, shared: Path):
+    answered = [{"type": "http_status", "codes": [503], "not": True}]
+    with RecordedEndpoint(shared, "--flaky-every", "10") as endpoint:
+        configuration = configure(client, shared, endpoint.url, total=PART, max_attempts=1, metrics=answered, repeats=2)
+        run = client.settled(client.execute(configuration))
+        retried = client.settled(client.post(f"/v1/test-runs/{run['id']}/retry", {})["test_run_id"])
+    flaky = PART // 10
+    assert counts(run) == expected("completed", passed=2 * PART - flaky, total=2 * PART)
+    repeats = client.get(f"/v1/test-runs/{run['id']}/statistics")["repeats"]
+    assert (repeats["always_passed"], repeats["always_failed"], repeats["flaky"]) == (PART - flaky, 0, flaky)
+    assert [test["position"] for test in repeats["flaky_tests"]] == list(range(0, PART, 10))
+    assert counts(retried) == expected("completed", passed=flaky, total=flaky)
 
 
 def test_a_sample_scores_what_its_questions_do(
@@ -69,3 +87,27 @@ def test_in_sequence_the_benchmark_ends_with_the_last_failure_it_may_have(client
         "cancelled": TOTAL - asked,
     }
     assert run["reason"].startswith(f"The run ended early, with {TOTAL - asked} of its tests cancelled: {most} failed")
+
+
+def test_the_statistics_by_tag_are_those_of_the_tagged_questions(
+    client: Client, worker: Worker, recorded: RecordedEndpoint, shared: Path
+):
+    correct = verdicts(shared)
+    run = client.settled(client.execute(configure(client, shared, recorded.url, tag=length_of)))
+    tags = client.get(f"/v1/test-runs/{run['id']}/statistics")["tags"]
+    tests = Counter(map(length_of, correct))
+    passed = Counter(length_of(question) for question, is_correct in correct.items() if is_correct)
+    assert {tag["tag"]: (tag["tests"], tag["passed"], tag["failed"]) for tag in tags} == {
+        tag: (tests[tag], passed[tag], tests[tag] - passed[tag]) for tag in tests
+    }
+    assert [tag["tests"] for tag in tags] == sorted(tests.values(), reverse=True)
+    assert all(tag["lower"] <= tag["pass_rate"] <= tag["upper"] for tag in tags)
+    (long,) = (tag for tag in tags if tag["tag"] == "long")
+    only = client.settled(execute(client, run["test_configuration_id"], sample={"tags": ["long"]}))
+    assert counts(only) == expected("completed", passed=long["passed"], total=long["tests"])
+
+
+def length_of(question: str) -> str:
+    """A tag."""
+    words = len(question.split())
+    return "short" if words < 40 else "middle" if words < 60 else "long"

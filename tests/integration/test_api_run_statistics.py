@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 
 from tests.postgres import TestDatabase
 from tests.records import PlannedRun, act_for, connect, plan
-from tests.rest import Tenant
+from tests.rest import Tenant, gateway
 
 EXACT: dict[str, Any] = {"name": "exact", "type": "equals", "score": 1.0, "passed": True}
 WRONG: dict[str, Any] = EXACT | {"score": 0.0, "passed": False}
@@ -83,6 +83,55 @@ async def test_every_metric_is_counted_by_itself(api: httpx.AsyncClient, run: Pl
     ]
 
 
+async def test_tests_are_counted_by_their_tags_the_most_frequent_first(
+    database: TestDatabase, api: httpx.AsyncClient, run: PlannedRun
+) -> None:
+    tags = [["sums", "hard"], ["sums"], ["sums"], [], ["hard"], ["easy"], ["gone"]]
+    with connect(database.admin_url) as admin:
+        act_for(admin, run.organization_id)
+        for test_id, of_test in zip(run.test_ids, tags, strict=False):
+            admin.execute("UPDATE test SET tags = %s WHERE id = %s", (of_test, test_id))
+    body = (await api.get(f"/v1/test-runs/{run.id}/statistics")).json()
+    assert [
+        [group[name] for name in ("tag", "tests", "passed", "failed", "errored", "pass_rate")] for group in body["tags"]
+    ] == [["sums", 3, 1, 1, 1, 0.5], ["hard", 2, 1, 0, 1, 1.0], ["easy", 1, 0, 0, 0, None]]
+    sums, hard, easy = body["tags"]
+    assert (sums["lower"], sums["upper"]) == (0.094531, 0.905469)
+    assert (round(hard["lower"], 3), hard["upper"]) == (0.207, 1)
+    assert (easy["lower"], easy["upper"]) == (None, None)
+    assert body["repeats"] is None
+
+
+async def test_tests_that_pass_now_and_fail_then_are_told(
+    database: TestDatabase, tenant: Tenant, api: httpx.AsyncClient
+) -> None:
+    run = _repeated(database, tenant, "ppp", "pfp", "fff", "ffp", "pep", "eee", "ccc")
+    with connect(database.admin_url) as admin:
+        turns = Jsonb([{"input": "sum?"}, {"input": "twice?"}])
+        admin.execute("UPDATE test SET input = 'null', turns = %s WHERE id = %s", (turns, run.test_ids[3]))
+    body = (await api.get(f"/v1/test-runs/{run.id}/statistics")).json()["repeats"]
+    flaky = body.pop("flaky_tests")
+    assert body == {"tests": 5, "always_passed": 2, "always_failed": 1, "flaky": 2}
+    assert flaky == [
+        {"test_id": str(run.test_ids[at]), "position": at, "input": asked, "judged": 3}
+        | {"passed": passed, "pass_rate": rate}
+        for at, asked, passed, rate in ((3, '["sum?", "twice?"]', 1, 0.333333), (1, "question 1", 2, 0.666667))
+    ]
+
+
+async def test_lists_are_as_long_as_the_server_allows(database: TestDatabase, tenant: Tenant) -> None:
+    run = _repeated(database, tenant, "ppf", "pff", "pff")
+    with connect(database.admin_url) as admin:
+        act_for(admin, tenant.organization_id)
+        admin.execute("UPDATE test SET tags = ARRAY['a', 'b', 'c'], input = '\"a long question\"'")
+    settings = {"max_statistics_groups": 2, "excerpt_length": 6}
+    async with gateway(database.url, **settings) as served, served.client(tenant) as client:
+        body = (await client.get(f"/v1/test-runs/{run.id}/statistics")).json()
+    assert [group["tag"] for group in body["tags"]] == ["a", "b"]
+    assert [test["position"] for test in body["repeats"]["flaky_tests"]] == [1, 2]
+    assert (body["repeats"]["flaky"], body["repeats"]["flaky_tests"][0]["input"]) == (3, "a long")
+
+
 async def test_the_rate_of_execution_is_that_of_all_tests_with_a_result(
     api: httpx.AsyncClient, database: TestDatabase, run: PlannedRun
 ) -> None:
@@ -111,6 +160,26 @@ async def test_a_run_without_a_result_has_no_rates(
         "upper": None,
     }
     assert (body["latency_ms"], body["metrics"], body["tests_per_second"]) == (None, [], None)
+
+
+_LETTERS = {"p": "pass", "f": "fail", "e": "error", "c": "cancelled"}
+
+
+def _repeated(database: TestDatabase, tenant: Tenant, *tests: str) -> PlannedRun:
+    """A run whose tests ended so, each repeat as a letter says."""
+    snapshot = {"configuration": {"repeats": len(tests[0])}}
+    with connect(database.admin_url) as admin:
+        run = plan(admin, tenant.organization_id, len(tests), snapshot=Jsonb(snapshot))
+        act_for(admin, tenant.organization_id)
+        for position, (test_id, outcomes) in enumerate(zip(run.test_ids, tests, strict=True)):
+            for repeat, letter in enumerate(outcomes, start=1):
+                admin.execute(
+                    "INSERT INTO test_result (test_run_id, test_id, organization_id, position, repeat, status)"
+                    " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (test_run_id, test_id, repeat)"
+                    " DO UPDATE SET status = excluded.status",
+                    (run.id, test_id, tenant.organization_id, position, repeat, _LETTERS[letter]),
+                )
+    return run
 
 
 def _end(admin: psycopg.Connection, run: PlannedRun, test_id: Any, *result: Any) -> None:
