@@ -39,8 +39,11 @@ def as_json(state: RunState) -> dict[str, Any]:
 
 
 def exit_status(state: RunState, min_pass_rate: float) -> ExitStatus:
-    """OK for a run that completed and passed often enough; a run in which nothing is judged has no rate to reach."""
-    if state.status != RunStatus.COMPLETED:
+    """OK for a run that completed and passed often enough; a run in which nothing is judged has no rate to reach.
+
+    One that ended early, after as many failures as it may have, has cancelled tests and is not OK.
+    """
+    if state.status != RunStatus.COMPLETED or state.cancelled:
         return ExitStatus.FAILED
     rate = state.pass_rate
     reached = min_pass_rate <= 0 if rate is None else rate >= min_pass_rate
@@ -80,6 +83,16 @@ def print_summary(console: Console, state: RunState) -> None:
         console.print(Text(excerpt(state.reason, _REASON)))
 
 
+def print_flaky(console: Console, client: GatewayClient, run: SubmittedRun) -> None:
+    """Print how many tests passed now and failed then."""
+    repeats = client.get(f"{run.path}/statistics")["repeats"]
+    if repeats is None:
+        return
+    told = f"flaky: {repeats['flaky']} of {repeats['tests']} tests"
+    always = f"{repeats['always_passed']} always passed, {repeats['always_failed']} always failed"
+    console.print(f"{told} ({always})", highlight=False)
+
+
 def _results(client: GatewayClient, run: SubmittedRun, status: ResultStatus, most: int) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     cursor: str | None = None
@@ -96,7 +109,7 @@ def _results(client: GatewayClient, run: SubmittedRun, status: ResultStatus, mos
 def _cells(row: Mapping[str, Any]) -> list[Text]:
     color = "yellow" if row["status"] == ResultStatus.ERROR else "red"
     return [
-        Text(str(row["position"] + 1)),
+        Text(str(row["position"] + 1) + ("" if row["repeat"] == 1 else f" (repeat {row['repeat']})")),
         Text(row["status"], style=color),
         *(_cell(value) for value in (_asked(row), row["expected"], _output(row))),
         Text(excerpt(_reason(row), _REASON)),

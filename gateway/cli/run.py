@@ -18,9 +18,10 @@ from rich.console import Console
 from gateway.cli.client import GatewayClient, Patience
 from gateway.cli.failures import UsageInvalid
 from gateway.cli.interruption import Farewell, ending_at_once
-from gateway.cli.outcome import as_json, exit_status, print_problems, print_summary
+from gateway.cli.outcome import as_json, exit_status, print_flaky, print_problems, print_summary
 from gateway.cli.plain_text import say
 from gateway.cli.progress import display_on
+from gateway.cli.run_options import add_option_arguments, read_options
 from gateway.cli.submission import SubmittedRun, submit
 from gateway.cli.suite import load_suite
 from gateway.cli.watching import follow
@@ -59,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long the server may be away while the run is watched (default: 60)",
     )
+    add_option_arguments(parser)
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -69,20 +71,22 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _execute(options: argparse.Namespace, farewell: Farewell) -> int:
-    suite = load_suite(options.suite)
+    suite, overrides = load_suite(options.suite), read_options(options)
     console = console_for(json_on_stdout=options.json)
     known = ClientSettings()
     server = _given(options.server or known.url, "--server", "GATEWAY_URL")
     key = _given(options.api_key or known.api_key, "--api-key", "GATEWAY_API_KEY")
     with GatewayClient(server, key, Patience(outage=options.patience)) as client:
-        run = submit(client, suite)
+        run = submit(client, suite, overrides)
         farewell.text = _how_to_go_on(client, run)
         console.print(f"test run {run.id}: {run.tests} tests", highlight=False)
         with display_on(console, run.tests) as display:
             state = follow(client, run, display.show)
         farewell.text = ""
         print_problems(console, client, run, state, options.show)
-    print_summary(console, state)
+        print_summary(console, state)
+        if run.repeats > 1:
+            print_flaky(console, client, run)
     if options.json:
         say(json.dumps(as_json(state)))
     return exit_status(state, options.min_pass_rate)

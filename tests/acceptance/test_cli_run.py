@@ -113,6 +113,24 @@ def test_a_wrong_turn_is_shown_with_all_that_was_asked(bench: Bench) -> None:
     assert "turn1:contains" in shown
 
 
+def test_a_run_has_the_options_of_its_command(bench: Bench) -> None:
+    suite = bench.suite("say yes", "say no", "say yes", name="options")
+    ended = bench.run(suite, "--repeats", "2", "--first", "2")
+    assert (ended.status, bench.last_run()["total"]) == (0, 4), ended.stderr
+    assert "4 tests" in ended.stdout
+    assert "2 (repeat 2)" in ended.stdout
+    assert "flaky: 0 of 2 tests (1 always passed, 1 always failed)" in ended.stdout
+
+
+def test_a_run_that_ends_early_is_not_good(bench: Bench) -> None:
+    suite = bench.suite("say no", *["say yes"] * 3, name="early", extra="run: {mode: sequential, max_failures: 1}\n")
+    ended = bench.run(suite)
+    assert ended.status == 1
+    assert "completed: 4 tests, 0 passed, 1 failed, 0 errors, 3 cancelled" in ended.stdout
+    assert "ended early" in ended.stdout
+    assert bench.app.asked["say yes"] == 0
+
+
 def test_a_suite_that_runs_again_is_not_stored_again(bench: Bench) -> None:
     suite = bench.suite("say yes", name="again")
     before = [bench.count(resource) for resource in ("endpoints", "test-sets", "test-configurations", "test-runs")]

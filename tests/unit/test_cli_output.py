@@ -63,6 +63,7 @@ def test_markup_in_a_reason_is_text() -> None:
         ({"status": "partial", "errored": 1, "failed": 0}, 0.0, 1),
         ({"status": "failed", "passed": 0, "failed": 0, "errored": 10}, 0.0, 1),
         ({"status": "cancelled"}, 0.0, 1),
+        ({"passed": 8, "failed": 1, "cancelled": 1}, 0.0, 1),
         ({"passed": 0, "failed": 0, "unscored": 10}, 0.0, 0),
         ({"passed": 0, "failed": 0, "unscored": 10}, 0.5, 1),
     ],
