@@ -6,10 +6,11 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -21,12 +22,14 @@ from starlette.types import ASGIApp
 
 from gateway.api import (
     admin,
+    api_keys,
     endpoints,
     events,
     group_differences,
     invocations,
     named_metrics,
     organization_events,
+    organizations,
     run_comparison,
     run_export,
     run_groups,
@@ -45,8 +48,19 @@ from gateway.api import (
     websocket,
 )
 from gateway.api.answers import WEBSOCKET
-from gateway.api.routing import Operation, administers, executes, reads, reads_stream, resource, writes
-from gateway.auth.keys import KeyFinder
+from gateway.api.routing import (
+    Operation,
+    administers,
+    manages_keys,
+    reads,
+    reads_stream,
+    resource,
+    submits,
+    watches,
+    writes,
+)
+from gateway.auth.key_finder import KeyFinder
+from gateway.auth.key_watch import KeyWatch
 from gateway.auth.stream_tokens import StreamTokens
 from gateway.database import DatabaseUnreachable, ServingRefused, make_engine
 from gateway.errors import ApiError, BadRequest, MethodNotAllowed, NotFound, problem
@@ -73,19 +87,19 @@ Open = Callable[[Request], Awaitable[Response]]
 def routes() -> list[BaseRoute]:
     """Every path there is."""
     return [
-        resource("/v1/tasks", post=executes(tasks.submit_task), get=reads(tasks.list_tasks)),
+        resource("/v1/tasks", post=submits(tasks.submit_task), get=reads(tasks.list_tasks)),
         resource("/v1/tasks/{task_id}", get=reads(tasks.get_task)),
-        resource("/v1/tasks/{task_id}/cancel", post=executes(tasks.cancel_task)),
+        resource("/v1/tasks/{task_id}/cancel", post=submits(tasks.cancel_task)),
         resource("/v1/tasks/{task_id}/events", get=reads_stream(events.stream_task_events)),
         *_definition("/v1/endpoints", endpoints.DEFINITION, create=endpoints.create_endpoint),
-        resource("/v1/endpoints/{endpoint_id}/invoke", post=executes(invocations.invoke_endpoint)),
+        resource("/v1/endpoints/{endpoint_id}/invoke", post=writes(invocations.invoke_endpoint)),
         *_definition(
             "/v1/test-sets",
             test_sets.DEFINITION,
             create=test_sets.create_test_set,
             patch=writes(test_sets.change_test_set),
         ),
-        resource("/v1/test-sets/{test_set_id}/execute", post=executes(test_set_execution.execute_test_set)),
+        resource("/v1/test-sets/{test_set_id}/execute", post=writes(test_set_execution.execute_test_set)),
         resource("/v1/test-sets/{test_set_id}/reorder", post=writes(test_sets.reorder_test_set)),
         resource("/v1/test-sets/{test_set_id}/import", post=writes(test_imports.import_tests)),
         resource("/v1/test-sets/{test_set_id}/export", get=reads(test_exports.export_tests)),
@@ -103,7 +117,7 @@ def routes() -> list[BaseRoute]:
         ),
         resource(
             "/v1/test-configurations/{test_configuration_id}/execute",
-            post=executes(test_configurations.execute_test_configuration),
+            post=writes(test_configurations.execute_test_configuration),
         ),
         *_definition(
             "/v1/metrics",
@@ -113,25 +127,33 @@ def routes() -> list[BaseRoute]:
         ),
         resource("/v1/test-runs", get=reads(test_runs.list_test_runs)),
         resource("/v1/test-runs/{test_run_id}", get=reads(test_runs.get_test_run)),
-        resource("/v1/test-runs/{test_run_id}/cancel", post=executes(test_runs.cancel_test_run)),
+        resource("/v1/test-runs/{test_run_id}/cancel", post=writes(test_runs.cancel_test_run)),
         resource("/v1/test-runs/{test_run_id}/results", get=reads(test_runs.list_test_results)),
         resource("/v1/test-runs/{test_run_id}/statistics", get=reads(run_statistics.get_run_statistics)),
         resource(
             "/v1/test-runs/{test_run_id}/compare/{other_test_run_id}", get=reads(run_comparison.compare_test_runs)
         ),
         resource("/v1/test-runs/{test_run_id}/export", get=reads(run_export.export_test_run)),
-        resource("/v1/test-runs/{test_run_id}/retry", post=executes(run_repetition.retry_test_run)),
-        resource("/v1/test-runs/{test_run_id}/rerun", post=executes(run_repetition.rerun_test_run)),
-        resource("/v1/test-runs/{test_run_id}/rescore", post=executes(run_repetition.rescore_test_run)),
+        resource("/v1/test-runs/{test_run_id}/retry", post=writes(run_repetition.retry_test_run)),
+        resource("/v1/test-runs/{test_run_id}/rerun", post=writes(run_repetition.rerun_test_run)),
+        resource("/v1/test-runs/{test_run_id}/rescore", post=writes(run_repetition.rescore_test_run)),
         resource("/v1/test-runs/{test_run_id}/events", get=reads_stream(events.stream_test_run_events)),
         resource("/v1/run-groups", get=reads(run_groups.list_run_groups)),
         resource("/v1/run-groups/{run_group_id}", get=reads(run_groups.get_run_group)),
-        resource("/v1/run-groups/{run_group_id}/cancel", post=executes(run_groups.cancel_run_group)),
+        resource("/v1/run-groups/{run_group_id}/cancel", post=writes(run_groups.cancel_run_group)),
         resource("/v1/run-groups/{run_group_id}/differences", get=reads(group_differences.list_differences)),
         resource("/v1/run-groups/{run_group_id}/events", get=reads_stream(events.stream_run_group_events)),
-        resource("/v1/stream-tickets", post=reads(stream_tickets.create_stream_ticket)),
+        resource("/v1/stream-tickets", post=watches(stream_tickets.create_stream_ticket)),
         resource("/v1/events", get=reads_stream(organization_events.get_events)),
         WebSocketRoute(WEBSOCKET, websocket.converse),
+        resource("/v1/api-keys", post=manages_keys(api_keys.create_api_key), get=manages_keys(api_keys.list_api_keys)),
+        resource(
+            "/v1/api-keys/{api_key_id}",
+            get=manages_keys(api_keys.get_api_key),
+            patch=manages_keys(api_keys.change_api_key),
+            delete=manages_keys(api_keys.revoke_api_key),
+        ),
+        resource("/v1/api-keys/{api_key_id}/rotate", post=manages_keys(api_keys.rotate_api_key)),
         *_admin(),
         _open("/", service.about),
         _open("/healthz", service.health),
@@ -177,11 +199,14 @@ def create_app(settings: GatewaySettings) -> Starlette:
 @asynccontextmanager
 async def _lifespan(settings: GatewaySettings, hub: Hub, metrics: Metrics) -> AsyncIterator[State]:
     engine = make_engine(settings)
-    tail = Tail(settings.database, hub, settings.stream, metrics.streams)
+    keys = KeyFinder(engine, cache_seconds=settings.key_cache_seconds, cache_size=settings.key_cache_size)
+    key_watch = KeyWatch(keys)
+    tail = Tail(settings.database, hub, settings.stream, metrics.streams, hearers=[key_watch])
     services = Services(
         settings=settings,
         engine=engine,
-        keys=KeyFinder(engine, cache_seconds=settings.key_cache_seconds, cache_size=settings.key_cache_size),
+        keys=keys,
+        key_watch=key_watch,
         stream_tokens=StreamTokens(
             engine, seconds=settings.stream_token_seconds, cache_seconds=settings.key_cache_seconds
         ),
@@ -195,10 +220,12 @@ async def _lifespan(settings: GatewaySettings, hub: Hub, metrics: Metrics) -> As
     )
     try:
         await _look_for_database(services)
+        key_watch.start()
         await tail.start()
         yield {"services": services}
     finally:
         await tail.stop()
+        await key_watch.stop()
         await services.hints.close()
         await engine.dispose()
 
@@ -207,11 +234,20 @@ async def _look_for_database(services: Services) -> None:
     """Serve without a database, which may come later, but never with one that shows every tenant's rows."""
     try:
         await service.ping(services)
+        await _look_for_keys(services)
     except ServingRefused as error:
         logger.critical("serving_refused", extra={"reason": str(error)})
         raise
     except DatabaseUnreachable as error:
         logger.error("database_unavailable", extra={"reason": str(error)})  # noqa: TRY400 - the reason says it all
+
+
+async def _look_for_keys(services: Services) -> None:
+    """Nobody can sign up: who deploys the first gateway is told what comes next."""
+    with suppress(SQLAlchemyError):  # it is a hint and no more, and the schema may be about to be upgraded
+        if not await services.keys.exist():
+            hint = "nobody can use the API; `gateway keys create --organization NAME` makes the first key"
+            logger.warning("no_api_keys", extra={"hint": hint})
 
 
 def _definition(path: str, definition: Any, create: Any, **operations: Operation) -> list[BaseRoute]:
@@ -232,6 +268,20 @@ def _admin() -> list[BaseRoute]:
         resource("/v1/admin/tasks/{task_id}", get=administers(admin.get_task)),
         resource("/v1/admin/tasks/{task_id}/revoke", post=administers(admin.revoke_task)),
         resource("/v1/admin/tasks/{task_id}/terminate", post=administers(admin.terminate_task)),
+        resource(
+            "/v1/admin/organizations",
+            post=administers(organizations.create_organization),
+            get=administers(organizations.list_organizations),
+        ),
+        resource(
+            "/v1/admin/organizations/{organization_id}",
+            get=administers(organizations.get_organization),
+            patch=administers(organizations.rename_organization),
+        ),
+        resource(
+            "/v1/admin/organizations/{organization_id}/api-keys",
+            post=administers(organizations.create_organization_key),
+        ),
         resource("/v1/admin/sweeper", get=administers(admin.get_sweeper)),
     ]
 

@@ -166,6 +166,18 @@ class NothingToRun(ApiError):
     status, code, title = 409, "nothing_to_run", "There is nothing to run"
 
 
+class KeyEnded(ApiError):
+    """What is to be replaced is a key that is good no more."""
+
+    status, code, title = 409, "key_ended", "The key has ended"
+
+
+class TooManyKeys(ApiError):
+    """The organization has as many keys as it may."""
+
+    status, code, title = 409, "too_many_keys", "There are too many keys"
+
+
 class IdempotencyKeyInUse(ApiError):
     """Another request with the same key is still at work."""
 

@@ -9,7 +9,8 @@ from typing import cast
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import HTTPConnection
 
-from gateway.auth.keys import KeyFinder
+from gateway.auth.key_finder import KeyFinder
+from gateway.auth.key_watch import KeyWatch
 from gateway.auth.stream_tokens import StreamTokens
 from gateway.launcher import Launcher
 from gateway.metrics import Metrics
@@ -27,6 +28,7 @@ class Services:
     settings: GatewaySettings
     engine: AsyncEngine
     keys: KeyFinder
+    key_watch: KeyWatch
     stream_tokens: StreamTokens
     launcher: Launcher
     hints: Hints

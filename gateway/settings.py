@@ -64,7 +64,10 @@ class GatewaySettings(SharedSettings):
     #: How many organizations are listed with each queue, the fullest first.
     queue_organizations: int = Field(default=20, ge=0)
 
-    #: A revoked key is good for this long at most.
+    #: How many keys of an organization may be good at a time, and how long a replaced one may stay good.
+    max_api_keys: int = Field(default=100, ge=1)
+    key_overlap_max_seconds: int = Field(default=7 * DAY, ge=0)
+    #: How long a key is believed; one that is revoked is forgotten at once by every gateway that hears of it.
     key_cache_seconds: float = Field(default=5, ge=0)
     key_cache_size: int = Field(default=10_000, ge=1)
 

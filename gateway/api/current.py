@@ -13,9 +13,10 @@ from gateway.api.answers import Out, answer
 from gateway.api.conditions import NoneMatch, entity_tag, none_match
 from gateway.api.preferences import preferred_wait
 from gateway.api.routing import Answer
+from gateway.errors import KeyInvalid
 from gateway.middleware import Detached
 from gateway.services import services_of
-from gateway.stream.hub import Room
+from gateway.stream.hub import End, Room
 from gateway.stream.waiting import wait_until
 from workerapp.contract.caller import Caller
 
@@ -50,8 +51,13 @@ async def answer_current(
         return known is not None and not known.knows(seq)
 
     async def wait(scope: Scope, receive: Receive, send: Send) -> None:
-        with services.hub.subscribe(organization_id=caller.organization_id, subject_id=subject_id) as subscription:
+        with (
+            services.hub.subscribe(organization_id=caller.organization_id, subject_id=subject_id) as subscription,
+            services.key_watch.hold(caller, subscription.refuse),
+        ):
             current = await wait_until(is_awaited, read, subscription, receive, seconds)
+            if subscription.end is End.UNAUTHORIZED:
+                raise KeyInvalid("The API key has expired, or was revoked or changed, while the request waited.")
         await _answer(current, known, seconds)(scope, receive, send)
 
     return Detached(wait)

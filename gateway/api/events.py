@@ -48,7 +48,9 @@ async def _stream(request: Request, watcher: StreamCaller, subject: Subject) -> 
     feed = await open_subject(services, watcher, subject, _read_cursor(request))
     if feed is None:
         return Response(status_code=204)
-    return Detached(EventStream(feed, services.settings.stream, services.metrics.streams))
+    return Detached(
+        EventStream(feed, services.settings.stream, services.metrics.streams, watcher.holding(services.key_watch))
+    )
 
 
 def _read_cursor(request: Request) -> int | None:

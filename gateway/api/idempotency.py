@@ -2,7 +2,7 @@
 
 The key's row is written in the transaction of the work. A second request waits for that row: when the first one commits
 it finds the answer, when the first one rolls back the second is the first. Stream tokens are not stored: an answer that
-is given again gets a new one.
+is given again gets a new one. Secrets of keys are not stored either, and not given again.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ HEADER = "idempotency-key"
 MAX_KEY_LENGTH = 255
 LOCK_NOT_AVAILABLE = "55P03"
 TOKEN_FIELD = "stream_token"  # noqa: S105 - a field's name
+#: What an answer has only the first time.
+SECRET_FIELD = "secret"  # noqa: S105 - a field's name
 
 #: The IETF draft has a quoted string; nearly all clients send the bare text.
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])+)"')
@@ -100,7 +102,7 @@ class _Claim:
     async def keep(self, made: Made) -> None:
         """Store the answer for those who come later."""
         headers = {"location": made.location, "subject": made.subject and [made.subject.kind, made.subject.id]}
-        body = made.body.model_dump_json(exclude={TOKEN_FIELD})
+        body = made.body.model_dump_json(exclude={TOKEN_FIELD, SECRET_FIELD})
         stored = {"status": made.status, "headers": headers, "body": body}
         await self._connection.execute(update(table).where(self._is_ours).values(**stored))
 

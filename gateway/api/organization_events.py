@@ -62,7 +62,9 @@ def _stream_events(request: Request, watcher: StreamCaller, query: EventsQuery) 
     name = "Last-Event-ID" if last_event_id else "after"
     after = read_after(last_event_id or query.after, name)
     feed = open_organization(services, watcher, after, read_filter(query))
-    return Detached(EventStream(feed, services.settings.stream, services.metrics.streams))
+    return Detached(
+        EventStream(feed, services.settings.stream, services.metrics.streams, watcher.holding(services.key_watch))
+    )
 
 
 async def _list_events(services: Services, caller: Caller, query: EventsQuery) -> Answer:

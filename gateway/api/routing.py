@@ -40,7 +40,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class StreamOperation:
-    """A handler of a stream, which an API key with the scope `read` opens, or a stream token."""
+    """A handler of a stream, which an API key with the scope `events:read` opens, or a stream token."""
 
     handler: StreamHandler
 
@@ -50,15 +50,23 @@ class StreamOperation:
 
 
 def reads(handler: Handler) -> Operation:
-    return Operation(Scope.READ, handler)
+    return Operation(Scope.RUNS_READ, handler)
 
 
 def writes(handler: Handler) -> Operation:
-    return Operation(Scope.WRITE, handler)
+    return Operation(Scope.RUNS_WRITE, handler)
 
 
-def executes(handler: Handler) -> Operation:
-    return Operation(Scope.EXECUTE, handler)
+def submits(handler: Handler) -> Operation:
+    return Operation(Scope.TASKS_SUBMIT, handler)
+
+
+def watches(handler: Handler) -> Operation:
+    return Operation(Scope.EVENTS_READ, handler)
+
+
+def manages_keys(handler: Handler) -> Operation:
+    return Operation(Scope.KEYS_MANAGE, handler)
 
 
 def administers(handler: Handler) -> Operation:

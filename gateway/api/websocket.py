@@ -56,7 +56,8 @@ async def converse(websocket: WebSocket) -> None:
         return await _open_feed(services, watcher, message)
 
     settings, metrics = services.settings.stream, services.metrics.streams
-    await Conversation(websocket, open_feed, _describe, settings, metrics).run()
+    hold = watcher.holding(services.key_watch)
+    await Conversation(websocket, open_feed, _describe, settings, metrics, hold=hold).run()
 
 
 async def _open_feed(services: Services, watcher: StreamCaller, message: Subscribe) -> Feed | None:

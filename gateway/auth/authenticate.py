@@ -5,7 +5,8 @@ from __future__ import annotations
 from starlette.requests import HTTPConnection
 
 from gateway.auth import stream_token
-from gateway.auth.keys import KeyFinder, Scope
+from gateway.auth.key_finder import KeyFinder
+from gateway.auth.keys import Scope
 from gateway.errors import KeyInvalid, KeyMissing, ScopeMissing, StreamTokenRefused
 from workerapp.contract.caller import Caller
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,9 +13,11 @@ from starlette.requests import HTTPConnection
 
 from gateway.auth import keys
 from gateway.auth.authenticate import bearer_of, find_caller, require
+from gateway.auth.key_watch import KeyWatch
 from gateway.auth.stream_token import MARK, Grant
 from gateway.errors import KeyInUrl, KeyMissing, StreamTokenRefused, TokenExpired, TokenInvalid
 from gateway.services import Services
+from gateway.stream.hold import Hold
 from gateway.stream.subject import Subject, SubjectKind
 from workerapp.contract.caller import Caller
 from workerapp.db import tables
@@ -39,10 +41,16 @@ class StreamCaller:
 
     caller: Caller
     subject: Subject | None = None
+    #: When the time of the token is over that the caller's key has made.
+    until: datetime | None = None
 
     def may_watch(self, subject: Subject) -> bool:
         """Whether the stream is open to this watcher, if it is the caller's; if not, answer as if there were none."""
         return self.subject in (None, subject)
+
+    def holding(self, watch: KeyWatch) -> Hold:
+        """What a stream of this watcher's asks to be told when the watcher may watch no longer."""
+        return lambda end: watch.hold(self.caller, end, self.until)
 
     def of_organization(self) -> Caller:
         """The caller, if all of the organization's streams are open to this watcher.
@@ -67,7 +75,7 @@ async def authenticate_stream(connection: HTTPConnection, services: Services) ->
         KeyInvalid: nobody has this key any more, or ever had.
         TokenInvalid: the token was not made here, or its API key is good no more.
         TokenExpired: the token's time is over.
-        ScopeMissing: the key, or the one that made the token, may not read.
+        ScopeMissing: the key, or the one that made the token, may not watch.
     """
     credential = _credential_of(connection)
     if credential.startswith(MARK):
@@ -75,7 +83,7 @@ async def authenticate_stream(connection: HTTPConnection, services: Services) ->
     else:
         watcher = StreamCaller(caller=await find_caller(credential, services.keys))
     connection.state.organization_id = watcher.caller.organization_id
-    require(watcher.caller, keys.Scope.READ)
+    require(watcher.caller, keys.Scope.EVENTS_READ)
     return watcher
 
 
@@ -111,7 +119,8 @@ async def _open(token: str, services: Services) -> StreamCaller:
     if caller is None:
         raise TokenInvalid("The API key that made this stream token is expired or revoked.")
     await _check_not_over(grant, caller, services)
-    return StreamCaller(caller=caller, subject=grant.subject)
+    until = datetime.fromtimestamp(grant.expires_at, UTC)
+    return StreamCaller(caller=caller, subject=grant.subject, until=until)
 
 
 async def _check_not_over(grant: Grant, caller: Caller, services: Services) -> None:

@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import psycopg
 
-from gateway.auth.keys import TENANT_SCOPES, Scope, new_secret
+from gateway.auth.keys import DEFAULT_SCOPES, Scope, new_secret
 from workerapp.db.address import DatabaseAddress
 
 #: Row-level security is forced, so it binds the owner too; this role's policies let it see every organization.
 ROLE = "definer"
+MAX_NAME_LENGTH = 200
+
+_REPLACE = (
+    "UPDATE api_key SET expires_at = least(expires_at, now() + %(overlap)s) FROM"
+    " (SELECT id, CASE WHEN expires_at IS NOT NULL THEN now() + (expires_at - created_at) END AS next_expires_at"
+    "  FROM api_key WHERE id = %(id)s FOR UPDATE) AS old"
+    " WHERE api_key.id = old.id AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
+    " RETURNING organization_id, name, scopes, user_id, next_expires_at"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,8 +62,7 @@ def open_keyring(address: DatabaseAddress) -> Iterator[psycopg.Connection]:
 
 def create_organization(connection: psycopg.Connection, name: str) -> UUID:
     """Make the organization of that name, or find it if it is there."""
-    if not 1 <= len(name) <= 200 or "\0" in name:  # noqa: PLR2004 - the column's own limit
-        raise KeyringRefused("An organization's name must have 1 to 200 characters.")
+    check_name("An organization's name", name)
     connection.execute("INSERT INTO organization (name) VALUES (%s) ON CONFLICT (name) DO NOTHING", (name,))
     return _first(connection.execute("SELECT id FROM organization WHERE name = %s", (name,)))
 
@@ -63,26 +71,59 @@ def create_key(
     connection: psycopg.Connection,
     organization_id: UUID,
     name: str,
-    scopes: Iterable[str] = TENANT_SCOPES,
+    scopes: Iterable[str] = DEFAULT_SCOPES,
+    *,
     expires_at: datetime | None = None,
+    user_id: UUID | None = None,
 ) -> NewKey:
-    """Make a key; only its hash is stored."""
+    """Make a key; only its hash is stored.
+
+    Raises:
+        KeyringRefused: there is no such scope, or the organization has no such user.
+    """
     wanted = _known_scopes(scopes)
+    check_name("A key's name", name)
     new = new_secret()
-    key_id = _first(
-        connection.execute(
-            "INSERT INTO api_key (organization_id, name, prefix, secret_hash, scopes, expires_at)"
-            " VALUES (%s, %s, %s, %s, %s, %s) RETURNING id",
-            (organization_id, name, new.prefix, new.hash, wanted, expires_at),
+    try:
+        key_id = _first(
+            connection.execute(
+                "INSERT INTO api_key (organization_id, name, prefix, secret_hash, scopes, expires_at, user_id)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id",
+                (organization_id, name, new.prefix, new.hash, wanted, expires_at, user_id),
+            )
         )
-    )
+    except psycopg.errors.ForeignKeyViolation as error:
+        raise KeyringRefused(f"The organization has no user {user_id}; `gateway users list` shows them.") from error
     return NewKey(id=key_id, secret=new.secret, prefix=new.prefix, organization_id=organization_id)
 
 
+def replace_key(connection: psycopg.Connection, key_id: UUID, overlap: timedelta) -> NewKey:
+    """Make another key in its place, for as long as it was made for; it is good for the time of the overlap yet.
+
+    Raises:
+        KeyringRefused: there is no such key in use.
+    """
+    old = connection.execute(_REPLACE, {"id": key_id, "overlap": overlap}).fetchone()
+    if old is None:
+        raise KeyringRefused(f"There is no key {key_id} in use; `gateway keys list` shows those there are.")
+    organization_id, name, scopes, user_id, expires_at = old
+    return create_key(connection, organization_id, name, scopes, expires_at=expires_at, user_id=user_id)
+
+
 def revoke_key(connection: psycopg.Connection, key_id: UUID) -> bool:
-    """Make a key useless, within the seconds that gateways remember it; false if there is no such key in use."""
+    """Make a key useless, and end what it has open, within a second; false if there is no such key in use."""
     cursor = connection.execute("UPDATE api_key SET revoked_at = now() WHERE id = %s AND revoked_at IS NULL", (key_id,))
     return cursor.rowcount == 1
+
+
+def check_name(what: str, name: str) -> None:
+    """Refuse what the column does.
+
+    Raises:
+        KeyringRefused: it is empty, too long, or not storable.
+    """
+    if not 1 <= len(name) <= MAX_NAME_LENGTH or "\0" in name:
+        raise KeyringRefused(f"{what} must have 1 to {MAX_NAME_LENGTH} characters.")
 
 
 def _known_scopes(scopes: Iterable[str]) -> list[str]:

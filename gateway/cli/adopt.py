@@ -13,8 +13,7 @@ from uuid import UUID
 import psycopg
 
 from gateway.cli.failures import CommandFailed, ExitStatus, UsageInvalid
-from gateway.cli.keys import keyring
-from gateway.cli.operator_database import add_database_argument, database_url
+from gateway.cli.operator_database import add_database_argument, database_url, keyring
 from workerapp.db.address import DatabaseAddress
 from workerapp.db.adoption import Adoption, AdoptionRefused, AppTable, adopt, import_existing, stop
 
@@ -74,7 +73,7 @@ def _stop(address: DatabaseAddress, table: AppTable) -> None:
 
 def _organization(options: argparse.Namespace) -> UUID:
     name = options.organization
-    with keyring(database_url(options.database_url)) as connection:
+    with keyring(options) as connection:
         row = connection.execute("SELECT id FROM organization WHERE name = %s", (name,)).fetchone()
     if row is None:
         raise CommandFailed(f"there is no organization {name!r}; `gateway keys create --organization` makes one")

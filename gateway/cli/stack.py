@@ -19,9 +19,8 @@ import psycopg
 from gateway.auth.keyring import ROLE, NewKey, create_key, create_organization, revoke_key
 from gateway.cli.failures import CommandFailed
 from gateway.cli.keeping import Keeper
-from gateway.cli.keys import keyring
 from gateway.cli.migrate import upgrade_database
-from gateway.cli.operator_database import database_url
+from gateway.cli.operator_database import database_url, keyring_at
 from gateway.cli.own_postgres import Database, own_postgres
 from gateway.cli.processes import Program, Supervisor
 from gateway.cli.secret_keys import kept_secret_keys
@@ -169,14 +168,14 @@ def _environment(options: StackOptions, database: Database) -> Mapping[str, str]
 def _key(options: StackOptions, database: Database) -> Iterator[NewKey]:
     """A key that is good until we stop: a secret cannot be shown again at the next start."""
     name = f"gateway {options.purpose}"
-    with keyring(database.admin_url) as connection:
+    with keyring_at(database.admin_url) as connection:
         if database.pid is not None:  # nobody else uses our own database, so these are of a process that was killed
             connection.execute(_REVOKE_LEFT_OVER, (name,))
         key = create_key(connection, create_organization(connection, options.organization), name)
     try:
         yield key
     finally:
-        with suppress(CommandFailed), keyring(database.admin_url) as connection:
+        with suppress(CommandFailed), keyring_at(database.admin_url) as connection:
             revoke_key(connection, key.id)
 
 

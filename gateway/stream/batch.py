@@ -22,6 +22,7 @@ class NoticeKind(StrEnum):
     RESET = "reset"  # the cursor is of no use; a snapshot follows
     LAGGED = "lagged"  # the client was too slow; it may resume
     DRAINING = "draining"  # the process stops; the client may resume, here or at another one
+    UNAUTHORIZED = "unauthorized"  # the key or the token is good no more
 
 
 @dataclass(frozen=True, slots=True)

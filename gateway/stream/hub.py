@@ -34,6 +34,7 @@ class End(StrEnum):
 
     LAGGED = "lagged"
     DRAINING = "draining"
+    UNAUTHORIZED = "unauthorized"
     CLOSED = "closed"
 
 
@@ -41,6 +42,7 @@ _ENDINGS = {
     None: Ending.TERMINAL,
     End.LAGGED: Ending.LAGGED,
     End.DRAINING: Ending.DRAINING,
+    End.UNAUTHORIZED: Ending.UNAUTHORIZED,
     End.CLOSED: Ending.DISCONNECTED,
 }
 
@@ -102,6 +104,10 @@ class Subscription:
         self.take()
         if self.end is End.LAGGED:
             self.end = None
+
+    def refuse(self) -> None:
+        """End it because its reader may read no more."""
+        self.finish(End.UNAUTHORIZED)
 
     def finish(self, end: End) -> None:
         """End the subscription; what is queued can still be taken when the process drains."""

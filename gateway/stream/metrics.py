@@ -27,6 +27,7 @@ class Ending(StrEnum):
     STALLED = "stalled"  # the client took nothing for the send timeout
     MAX_AGE = "max_age"
     DRAINING = "draining"  # the process stops
+    UNAUTHORIZED = "unauthorized"  # the key or the token that opened it is good no more
     INTERRUPTED = "interrupted"  # the database could not be read
     FAILED = "failed"  # an error of ours; the log has it
 

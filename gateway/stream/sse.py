@@ -21,6 +21,7 @@ from gateway.stream.batch import Batch, Item, Message, Notice, NoticeKind
 from gateway.stream.burst import Burst
 from gateway.stream.eager import Eager
 from gateway.stream.feed import Feed
+from gateway.stream.hold import Hold, hold_forever
 from gateway.stream.hub import Subscription
 from gateway.stream.listening import Listener
 from gateway.stream.metrics import Ending, Protocol, StreamMetrics
@@ -44,14 +45,19 @@ class EventStream:
     """An ASGI response. The headers and the first bytes leave at once, whatever there is to tell."""
 
     def __init__(
-        self, feed: Feed, settings: StreamSettings | None = None, metrics: StreamMetrics | None = None
+        self,
+        feed: Feed,
+        settings: StreamSettings | None = None,
+        metrics: StreamMetrics | None = None,
+        hold: Hold = hold_forever,
     ) -> None:
         self._feed = feed
         self._settings = settings or StreamSettings()
         self._metrics = metrics or StreamMetrics()
+        self._hold = hold
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._feed.subscribe() as subscription:
+        with self._feed.subscribe() as subscription, self._hold(subscription.refuse):
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
             if scope["method"] != "HEAD":
                 await self._respond(subscription, receive, send)

@@ -6,10 +6,10 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 
@@ -31,6 +31,18 @@ _CLOSE_SECONDS = 1.0
 EXPECTED = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
+class Hearer(Protocol):
+    """Whoever listens on this connection too, which is looked after better than any that only listens."""
+
+    @property
+    def channel(self) -> str: ...
+    def told(self, payload: str) -> None:
+        """Something came over the channel."""
+
+    def missed(self) -> None:
+        """Listening begins, at the start and after each loss of the connection."""
+
+
 class Tail:
     """Polls on a connection of its own; a notification only ends the pause, so losing one loses nothing.
 
@@ -43,11 +55,13 @@ class Tail:
         hub: Hub,
         settings: StreamSettings | None = None,
         metrics: StreamMetrics | None = None,
+        hearers: Sequence[Hearer] = (),
     ) -> None:
         self._address = address
         self._hub = hub
         self._settings = settings or StreamSettings()
         self._metrics = metrics or StreamMetrics()
+        self._hearers = hearers
         self._horizon = Horizon()
         self._reader = SnapshotReader(self._settings.tail_page)
         self._hint = asyncio.Event()
@@ -110,6 +124,9 @@ class Tail:
         try:
             connection.add_termination_listener(self._wake)
             await connection.add_listener(EVENT_CHANNEL, self._wake)
+            for hearer in self._hearers:
+                await connection.add_listener(hearer.channel, _teller(hearer))
+                hearer.missed()
             self._metrics.connected.set(1)
             yield connection
         finally:
@@ -186,6 +203,10 @@ class Tail:
 
     def _wake(self, *_: Any) -> None:
         self._hint.set()
+
+
+def _teller(hearer: Hearer) -> Callable[[object, int, str, str], None]:
+    return lambda _connection, _pid, _channel, payload: hearer.told(payload)
 
 
 async def _close(connection: asyncpg.Connection) -> None:

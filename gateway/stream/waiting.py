@@ -27,6 +27,9 @@ class Numbered(Protocol):
     def is_terminal(self) -> bool: ...
 
 
+#: After these nothing will be told.
+_ENDS = (End.DRAINING, End.UNAUTHORIZED)
+
 _Numbered = TypeVar("_Numbered", bound=Numbered)
 
 #: Whether a subject that is at this number is what the caller waits for; one that has ended is in any case.
@@ -42,6 +45,8 @@ async def wait_until(
 ) -> _Numbered:
     """The subject when it is what is awaited, when so many seconds have passed, or when the process drains.
 
+    Also when the subscription ends because the caller may read no more: look at its end before answering.
+
     In between there is the subscription to its events and nothing else: no connection, and not what was read.
 
     Raises:
@@ -54,7 +59,7 @@ async def wait_until(
         subscription.discard()
         now = await read()
         is_there = now.is_terminal or is_awaited(now.seq)
-        if is_there or not is_told or subscription.end is End.DRAINING:
+        if is_there or not is_told or subscription.end in _ENDS:
             return now
         passes = _passes(is_awaited, now.seq)
         del now

@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.stream.batch import Item, Message
 from gateway.stream.feed import Feed, Follower, follow
+from gateway.stream.hold import Hold, hold_forever
 from gateway.stream.hub import Subscription
 from gateway.stream.metrics import Ending, Protocol, StreamMetrics
 from gateway.stream.settings import StreamSettings
@@ -28,6 +29,14 @@ logger = logging.getLogger(__name__)
 _OUTAGES = (SQLAlchemyError, OSError)
 #: Why the server ends a connection (RFC 6455 and the IANA registry).
 UNSUPPORTED_DATA, GOING_AWAY, TRY_AGAIN = 1003, 1001, 1013
+#: As HTTP's 401, in the range of codes that are an application's own.
+UNAUTHORIZED = 4401
+
+_FAREWELLS = {
+    Ending.MAX_AGE: (GOING_AWAY, "connected for long enough: connect again and resume"),
+    Ending.STALLED: (TRY_AGAIN, "nothing was read for too long: connect again and resume"),
+    Ending.UNAUTHORIZED: (UNAUTHORIZED, "the key or token is good no more: connect again with another and resume"),
+}
 
 
 class _In(BaseModel):
@@ -80,28 +89,29 @@ class Conversation:
         describe: Describe,
         settings: StreamSettings,
         metrics: StreamMetrics,
+        *,
+        hold: Hold = hold_forever,
     ) -> None:
         self._websocket = websocket
         self._open_feed = open_feed
         self._describe = describe
         self._settings = settings
         self._metrics = metrics
+        self._hold = hold
         self._ending = Ending.DISCONNECTED  # how streams end that are cut off
         self._limit = asyncio.timeout(None)
         self._streams: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Until the client leaves, does not read, or has been connected for the longest time allowed."""
+        """Until the client leaves, does not read, may read no more, or was connected for the longest time allowed."""
         with self._metrics.websockets.track_inprogress():
             await self._run()
 
     async def _run(self) -> None:
         try:
             await self._listen()
-            if self._ending is Ending.MAX_AGE:
-                await self._close(GOING_AWAY, "connected for long enough: connect again and resume")
-            elif self._ending is Ending.STALLED:
-                await self._close(TRY_AGAIN, "nothing was read for too long: connect again and resume")
+            if self._ending in _FAREWELLS:
+                await self._close(*_FAREWELLS[self._ending])
         finally:
             await self._end_all()
 
@@ -109,10 +119,11 @@ class Conversation:
         longest = self._settings.max_age * random.uniform(0.9, 1)  # noqa: S311 - only spreads the load
         try:
             async with asyncio.timeout(longest) as self._limit:
-                while True:
-                    await self._take(await self._websocket.receive())
+                with self._hold(lambda: self._cut_off(Ending.UNAUTHORIZED)):
+                    while True:
+                        await self._take(await self._websocket.receive())
         except TimeoutError:
-            if self._ending is not Ending.STALLED:
+            if self._ending is Ending.DISCONNECTED:
                 self._ending = Ending.MAX_AGE
         except WebSocketDisconnect:
             pass
@@ -236,13 +247,14 @@ class Conversation:
                 await self._websocket.send({"type": "websocket.send", "text": text})
         except TimeoutError:
             logger.info("stream_stalled", extra={"seconds": self._settings.send_timeout})
-            self._give_up()
+            # All ends, or it might read on and never know that one of its streams is over.
+            self._cut_off(Ending.STALLED)
             raise WebSocketDisconnect(TRY_AGAIN) from None
 
-    def _give_up(self) -> None:
-        """The client takes nothing. All ends, or it might read on and never know that one of its streams is over."""
-        if self._ending is Ending.DISCONNECTED:
-            self._ending = Ending.STALLED
+    def _cut_off(self, ending: Ending) -> None:
+        """End everything, unless it is just ending."""
+        if self._ending is Ending.DISCONNECTED and not self._limit.expired():
+            self._ending = ending
             self._limit.reschedule(0)
 
     async def _close(self, code: int, reason: str) -> None:

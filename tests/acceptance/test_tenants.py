@@ -49,6 +49,7 @@ def owned(client: Client, worker: Worker) -> dict[str, str]:
         "test_run_id": run_id,
         "other_test_run_id": run_id,
         "run_group_id": group["run_group_id"],
+        "api_key_id": client.get("/v1/api-keys")["items"][0]["id"],
     }
 
 

@@ -281,16 +281,3 @@ async def test_a_wrong_key_is_refused(served: Gateway, key: str) -> None:
     async with served.client() as client:
         response = await client.get("/v1/tasks", headers={"Authorization": f"Bearer {key}"})
         refused(response, 401, "key_invalid")
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "scope"),
-    [("GET", "/v1/tasks", "read"), ("POST", "/v1/tasks", "execute"), ("DELETE", f"/v1/endpoints/{UNKNOWN}", "write")],
-)
-async def test_a_key_without_the_scope_is_told_which_one(
-    served: Gateway, database: TestDatabase, method: str, path: str, scope: str
-) -> None:
-    others = {"read", "write", "execute"} - {scope}
-    async with served.client(add_tenant(database, sorted(others))) as client:
-        problem = refused(await client.request(method, path), 403, "scope_missing")
-    assert f'"{scope}"' in problem["detail"]

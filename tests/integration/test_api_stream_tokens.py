@@ -264,7 +264,7 @@ async def test_a_revoked_key_takes_its_tokens_along(
 
 
 async def test_a_token_can_do_no_more_than_the_key_that_made_it(served: Gateway, database: TestDatabase) -> None:
-    async with served.client(add_tenant(database, ["execute"])) as robot, served.client() as anyone:
+    async with served.client(add_tenant(database, ["tasks:submit"])) as robot, served.client() as anyone:
         task = await ended_task(robot, database)
         refused = await anyone.get(task["links"]["events"], params={"token": task["stream_token"]})
         assert code_of(refused) == (403, "scope_missing")

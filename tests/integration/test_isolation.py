@@ -14,7 +14,7 @@ from starlette.routing import Route
 from gateway.app import routes
 from tests.definitions import METRIC, TEST_SET, Configured, add_configuration, created
 from tests.postgres import TestDatabase
-from tests.rest import Gateway, add_tenant
+from tests.rest import Gateway, Tenant, add_tenant
 
 #: Tables of no tenant: nobody but their functions may touch them, or they say nothing about tenants.
 TABLES_WITHOUT_TENANT = {
@@ -33,12 +33,15 @@ LISTS = {
     *("/v1/tasks", "/v1/endpoints", "/v1/test-sets", "/v1/test-configurations", "/v1/metrics", "/v1/test-runs"),
     "/v1/run-groups",
 }
+#: The same of the keys: who asks has one.
+KEYS = "/v1/api-keys"
 #: What makes something of the caller's own; see the tests of stream tokens.
 MAKERS = {"/v1/stream-tickets"}
 #: What happens in an organization, from the beginning.
 EVENTS = "/v1/events"
 #: Bodies for the operations that look at theirs before they look for anything.
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
+    ("PATCH", "/v1/api-keys/{api_key_id}"): {"name": "theirs"},
     ("PATCH", "/v1/test-sets/{test_set_id}"): {"name": "theirs"},
     ("POST", "/v1/test-sets/{test_set_id}/execute"): {"endpoint_ids": [str(uuid4())]},
     ("PATCH", "/v1/metrics/{metric_id}"): {"description": "theirs"},
@@ -47,11 +50,18 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PUT", "/v1/test-sets/{test_set_id}/tests/{test_id}"): {"input": "theirs"},
 }
 #: What crosses organizations, by a scope that no key has unasked.
-ADMIN = {"/v1/admin/workers", "/v1/admin/queues", "/v1/admin/tasks", "/v1/admin/sweeper"}
+ADMIN = {f"/v1/admin/{what}" for what in ("organizations", "workers", "queues", "tasks", "sweeper")}
+#: What operators send there, and how what they make is answered.
+ADMIN_BODIES: dict[tuple[str, str], dict[str, Any]] = {
+    ("POST", "/v1/admin/queues/{queue}/purge"): {"confirm": "celery"},
+    ("POST", "/v1/admin/organizations"): {"name": "new"},
+    ("PATCH", "/v1/admin/organizations/{organization_id}"): {"name": "renamed"},
+    ("POST", "/v1/admin/organizations/{organization_id}/api-keys"): {"name": "first"},
+}
 #: What is done to what the path names before.
 ACTIONS = (
     *("/execute", "/events", "/cancel", "/invoke", "/reorder", "/import", "/export"),
-    *("/retry", "/rerun", "/rescore"),
+    *("/retry", "/rerun", "/rescore", "/rotate"),
 )
 OPEN = {"/", "/healthz", "/readyz", "/metrics", "/openapi.yaml"}
 
@@ -125,15 +135,15 @@ def bodiless(response: httpx.Response) -> dict[str, Any]:
 
 def test_every_path_is_an_open_one_a_list_or_a_maker_or_has_an_id() -> None:
     plain = {route.path for route in routes() if isinstance(route, Route) and "{" not in route.path}
-    assert plain == LISTS | MAKERS | ADMIN | OPEN | {EVENTS}
+    assert plain == LISTS | MAKERS | ADMIN | OPEN | {EVENTS, KEYS}
 
 
 @pytest.mark.parametrize(("method", "path"), operations())
-async def test_another_tenants_id_is_answered_like_one_that_does_not_exist(
-    served: Gateway, database: TestDatabase, api: httpx.AsyncClient, method: str, path: str
+async def test_another_tenants_id_is_answered_like_one_that_does_not_exist(  # noqa: PLR0917 - fixtures
+    served: Gateway, database: TestDatabase, api: httpx.AsyncClient, tenant: Tenant, method: str, path: str
 ) -> None:
     mine = await owned(api)
-    ids = mine.ids()
+    ids = mine.ids() | {"api_key_id": str(tenant.key_id)}
     body = BODIES.get((method, path))
     async with served.client(add_tenant(database)) as stranger:
         foreign = await stranger.request(method, path.format(**ids), json=body)
@@ -149,21 +159,24 @@ async def test_another_tenants_id_is_answered_like_one_that_does_not_exist(
     assert owner.get("status") in (None, "queued", "PENDING")
     assert owner.get("cancel_requested_at") is None
     assert owner.get("version") in (None, 1)
+    assert owner.get("name") != "theirs"
+    assert (owner.get("expires_at"), owner.get("revoked_at")) == (None, None)
     assert (await api.get(f"/v1/test-sets/{ids['test_set_id']}")).json()["test_count"] == 1
 
 
 @pytest.mark.parametrize(("method", "path"), admin_operations())
-async def test_what_crosses_organizations_needs_a_scope_that_ordinary_keys_do_not_have(
-    database: TestDatabase, served: Gateway, api: httpx.AsyncClient, method: str, path: str
+async def test_what_crosses_organizations_needs_a_scope_that_ordinary_keys_do_not_have(  # noqa: PLR0917 - fixtures
+    database: TestDatabase, served: Gateway, api: httpx.AsyncClient, tenant: Tenant, method: str, path: str
 ) -> None:
-    ids = (await owned(api)).ids() | {"queue": "celery"}
+    ids = (await owned(api)).ids() | {"queue": "celery", "organization_id": str(tenant.organization_id)}
+    body = ADMIN_BODIES.get((method, path))
     path = path.format(**ids)
     refused = await api.request(method, path)
     assert (refused.status_code, refused.json()["code"]) == (403, "scope_missing")
     assert (await api.get(f"/v1/tasks/{ids['task_id']}")).json()["status"] == "PENDING"
     async with served.client(add_tenant(database, scopes=["admin"])) as operator:
-        answer = await operator.request(method, path, json={"confirm": "celery"} if path.endswith("/purge") else None)
-        assert answer.status_code == 200
+        answer = await operator.request(method, path, json=body)
+        assert answer.status_code == (201 if method == "POST" and "/organizations" in path else 200)
         # The scope opens nothing else.
         assert (await operator.get("/v1/tasks")).status_code == 403
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 import httpx
 
 from gateway.auth.keyring import create_key, create_organization, open_keyring
+from gateway.auth.keys import TENANT_SCOPES
 from tests.postgres import TestDatabase
 from tests.waiting import until
 from workerapp.db.address import DatabaseAddress
@@ -143,7 +144,7 @@ def new_client(database: TestDatabase, url: str, organization: str) -> Client:
     """A client of a new organization."""
     with open_keyring(DatabaseAddress.parse(database.admin_url)) as connection:
         organization_id = create_organization(connection, organization)
-        key = create_key(connection, organization_id, "tests")
+        key = create_key(connection, organization_id, "tests", TENANT_SCOPES)
     return Client(url, key.secret, str(organization_id))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 #: Names of the message headers that carry the caller from the gateway to the worker, and through retries.
@@ -18,6 +19,8 @@ class Caller:
     user_id: UUID | None = None
     key_id: UUID | None = None
     scopes: frozenset[str] = field(default_factory=frozenset)
+    #: When the credential's time is over; what it has opened ends then.
+    expires_at: datetime | None = None
 
     @property
     def id(self) -> UUID | None:

@@ -16,6 +16,8 @@ EVENT_CHANNEL = "gateway_event"
 QUEUE_CHANNEL = "gateway_queue"
 #: Somebody cancelled or ended work that a worker may hold. Carries no payload and may be lost.
 CONTROL_CHANNEL = "gateway_control"
+#: An API key was revoked, changed or removed: the payload is its id. Whoever missed some looks at every key again.
+KEY_CHANNEL = "gateway_key"
 
 
 class EventType(StrEnum):

@@ -31,6 +31,7 @@ REPEATABLE = (
     "control.sql",
     "sweep.sql",
     "adoption.sql",
+    "keys.sql",
     "access.sql",
     "restored.sql",
 )

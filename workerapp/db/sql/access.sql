@@ -86,7 +86,11 @@ GRANT SELECT ON task_event TO event_reader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     app_user, idempotency_key, endpoint, test_set, test, test_configuration, metric, webhook_endpoint
     TO gateway_rw;
-GRANT SELECT ON organization, api_key, task_event, webhook_attempt TO gateway_rw;
+GRANT SELECT ON organization, task_event, webhook_attempt TO gateway_rw;
+-- Neither the hash of a secret nor its scopes: a key is made by `create_api_key`, and never gets more scopes.
+REVOKE ALL ON api_key FROM gateway_rw;
+GRANT SELECT (id, organization_id, user_id, name, prefix, scopes, created_at, expires_at, last_used_at, revoked_at),
+      UPDATE (name, expires_at, revoked_at) ON api_key TO gateway_rw;
 GRANT SELECT, INSERT, UPDATE ON run_group, test_run, test_result, lane, task, webhook_delivery TO gateway_rw;
 
 GRANT SELECT ON
@@ -105,8 +109,8 @@ GRANT EXECUTE ON FUNCTION
     serving_role(), broker_publish(text, jsonb)
     TO gateway_rw, worker_rw;
 GRANT EXECUTE ON FUNCTION
-    find_api_key(bytea), find_api_key_by_id(uuid), touch_api_key(uuid), stream_token_keys(),
-    late_events(xid8[], xid8, xid8)
+    find_api_key(bytea), find_api_key_by_id(uuid), touch_api_key(uuid), stream_token_keys(), has_live_keys(),
+    create_api_key(text, text, bytea, text[], timestamptz, uuid, integer), late_events(xid8[], xid8, xid8)
     TO gateway_rw;
 GRANT EXECUTE ON FUNCTION next_xid(pg_snapshot), event_log_state() TO gateway_rw, event_reader;
 GRANT EXECUTE ON FUNCTION
@@ -133,7 +137,9 @@ GRANT EXECUTE ON FUNCTION
 -- The gateway reaches what begins with `admin_`, and the purge of a queue, only for keys with the scope `admin`.
 GRANT EXECUTE ON FUNCTION
     cancel_run(uuid), cancel_group(uuid), cancel_task(text), admin_end_task(text, boolean), admin_end_run(uuid), admin_workers(interval),
-    admin_active_tasks(interval), admin_task(text), admin_run(uuid), admin_queues(interval, integer), admin_sweeper(), purge_queue(text)
+    admin_active_tasks(interval), admin_task(text), admin_run(uuid), admin_queues(interval, integer), admin_sweeper(), purge_queue(text),
+    admin_organization(uuid), admin_organizations(text, integer), admin_create_organization(text),
+    admin_rename_organization(uuid, text)
     TO gateway_rw;
 GRANT EXECUTE ON FUNCTION
     admin_end_task(text, boolean),

@@ -1,0 +1,125 @@
+"""`/v1/admin/organizations`: makes organizations, and the first key of each; for keys with the scope `admin` only."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import Field
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.api.answers import In, Links, Out, Time, answer
+from gateway.api.api_keys import ApiKeyCreation, make_key, unstored
+from gateway.api.body import read_body
+from gateway.api.idempotency import Made, make_once
+from gateway.api.paging import PageQuery, not_found, page_limit, page_of, path_uuid, read_cursor, read_query
+from gateway.auth.key_store import KeyStore, check_giving
+from gateway.auth.keys import TENANT_SCOPES
+from gateway.errors import NameTaken
+from gateway.services import services_of
+from workerapp.contract.caller import Caller
+from workerapp.db.tenant import enter_tenant
+
+logger = logging.getLogger(__name__)
+
+WHAT = "organization"
+
+_CREATE = text("SELECT admin_create_organization(:name)")
+_RENAME = text("SELECT admin_rename_organization(:id, :name)")
+_FIND = text("SELECT * FROM admin_organization(:id)")
+_PAGE = text("SELECT * FROM admin_organizations(:after, :most)")
+
+
+class OrganizationNaming(In):
+    """What an organization is to be called; no two have the same name."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Organization(Out):
+    """An organization, and how much it has."""
+
+    id: UUID
+    name: str
+    created_at: Time
+    users: int
+    live_keys: int
+    test_runs: int
+    open_test_runs: int
+    links: Links
+
+
+async def create_organization(request: Request, caller: Caller) -> Response:
+    asked = await read_body(request, OrganizationNaming)
+
+    async def work(connection: AsyncConnection) -> Made:
+        made = (await connection.execute(_CREATE, {"name": asked.name})).scalar_one()
+        if made is None:
+            raise _name_taken(asked.name)
+        logger.warning("organization_created", extra={"made": str(made), "key_id": str(caller.key_id)})
+        return Made(status=201, location=_path(made), body=await _find(connection, made))
+
+    return await make_once(request, caller, asked, work)
+
+
+async def list_organizations(request: Request, _: Caller) -> Response:
+    services, query = services_of(request), read_query(request, PageQuery)
+    limit, after = page_limit(query, services.settings), read_cursor(query, str)
+    async with services.engine.begin() as connection:
+        rows = (await connection.execute(_PAGE, {"after": after or "", "most": limit + 1})).mappings().all()
+    return answer(page_of(rows, limit, _organization, lambda row: row["name"]))
+
+
+async def get_organization(request: Request, _: Caller) -> Response:
+    async with services_of(request).engine.begin() as connection:
+        return answer(await _find(connection, path_uuid(request, "organization_id", WHAT)))
+
+
+async def rename_organization(request: Request, _: Caller) -> Response:
+    key = path_uuid(request, "organization_id", WHAT)
+    asked = await read_body(request, OrganizationNaming)
+    async with services_of(request).engine.begin() as connection:
+        if not (await connection.execute(_RENAME, {"id": key, "name": asked.name})).scalar_one():
+            raise _name_taken(asked.name)
+        return answer(await _find(connection, key))
+
+
+async def create_organization_key(request: Request, caller: Caller) -> Response:
+    """A key of another organization, with any scopes that stay within it."""
+    services, key = services_of(request), path_uuid(request, "organization_id", WHAT)
+    asked = await read_body(request, ApiKeyCreation)
+    check_giving(TENANT_SCOPES, asked.scopes)
+
+    async def work(connection: AsyncConnection) -> Made:
+        await _find(connection, key)
+        await enter_tenant(connection, key)
+        made = await make_key(KeyStore(connection, key, services.settings.max_api_keys), asked.wanted())
+        await enter_tenant(connection, caller.organization_id, caller.user_id)
+        logger.warning("organization_key_created", extra={"made_for": str(key), "key_id": str(caller.key_id)})
+        return made
+
+    return unstored(await make_once(request, caller, asked, work))
+
+
+async def _find(connection: AsyncConnection, key: UUID) -> Organization:
+    row = (await connection.execute(_FIND, {"id": key})).mappings().one_or_none()
+    if row is None:
+        raise not_found(WHAT, key)
+    return _organization(row)
+
+
+def _organization(row: Any) -> Organization:
+    path = _path(row["id"])
+    return Organization(**row, links={"self": path, "api_keys": f"{path}/api-keys"})
+
+
+def _path(key: UUID) -> str:
+    return f"/v1/admin/organizations/{key}"
+
+
+def _name_taken(name: str) -> NameTaken:
+    return NameTaken(f'There is an organization of the name "{name}"; choose another name.')
