@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import httpx
+import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
+from gateway.auth.keys import DEFAULT_SCOPES
 from tests.postgres import PostgresServer, TestDatabase, drop_database, unique_name
+from tests.records import act_for, connect, plan
 from tests.stack.commands import Command, run_command
 from tests.stack.process import ROOT
 from workerapp.db.sealing import Sealer
@@ -36,14 +42,92 @@ def test_a_key_is_made_listed_and_revoked(database: TestDatabase) -> None:
     made = run_command("keys", "create", "--organization", "acme", "--json", environment=environment)
     key = json.loads(made.stdout)
     assert key["api_key"].startswith("tsg_")
-    again = run_command("keys", "create", "--organization", "acme", "--scopes", "read", environment=environment)
+    again = run_command("keys", "create", "--organization", "acme", "--scopes", "runs:read", environment=environment)
     assert key["organization_id"] in again.stdout, "an organization is made once"
     listed = run_command("keys", "list", "--json", environment=environment).stdout
     assert key["api_key"] not in listed
-    assert [json.loads(line)["scopes"] for line in listed.splitlines()] == [["read", "write", "execute"], ["read"]]
+    assert [json.loads(line)["scopes"] for line in listed.splitlines()] == [[*DEFAULT_SCOPES], ["runs:read"]]
     assert run_command("keys", "revoke", key["key_id"], environment=environment).status == 0
     twice = run_command("keys", "revoke", key["key_id"], environment=environment)
     assert (twice.status, "there is no key" in twice.stderr) == (1, True)
+
+
+def test_a_key_is_rotated_and_expires(database: TestDatabase) -> None:
+    environment = {"DATABASE_URL": database.admin_url}
+    create = ("keys", "create", "--organization", "acme", "--name", "ci", "--expires-in", "3600", "--json")
+    old = json.loads(run_command(*create, environment=environment).stdout)
+    rotate = ("keys", "rotate", old["key_id"], "--overlap", "60", "--json")
+    new = json.loads(run_command(*rotate, environment=environment).stdout)
+    assert new["api_key"] != old["api_key"]
+    listed = run_command("keys", "list", "--json", environment=environment).stdout
+    before, after = (json.loads(line) for line in listed.splitlines())
+    assert (before["key_id"], after["key_id"]) == (old["key_id"], new["key_id"])
+    assert (after["name"], after["scopes"]) == (before["name"], before["scopes"])
+    assert datetime.now(UTC) < datetime.fromisoformat(before["expires_at"]) < datetime.now(UTC) + timedelta(minutes=2)
+    assert datetime.fromisoformat(after["expires_at"]) > datetime.now(UTC) + timedelta(minutes=50)
+    ended = run_command("keys", "rotate", new["key_id"], environment=environment)
+    assert "has ended" in ended.stdout
+    twice = run_command("keys", "rotate", new["key_id"], environment=environment)
+    assert (twice.status, "no key" in twice.stderr) == (1, True)
+
+
+def test_users_are_made_listed_and_removed_with_their_keys(database: TestDatabase) -> None:
+    environment = {"DATABASE_URL": database.admin_url}
+    create = ("users", "create", "--organization", "acme", "--name", "Ada", "--email", "ada@example.com")
+    user = json.loads(run_command(*create, "--json", environment=environment).stdout)
+    twice = run_command(*create, environment=environment)
+    assert (twice.status, "has a user with the email" in twice.stderr) == (1, True)
+    key = ("keys", "create", "--organization", "acme", "--user", user["user_id"])
+    assert run_command(*key, environment=environment).status == 0
+    stranger = ("keys", "create", "--organization", "other", "--user", user["user_id"])
+    refused = run_command(*stranger, environment=environment)
+    assert (refused.status, "has no user" in refused.stderr) == (1, True)
+    listed = json.loads(run_command("users", "list", "--json", environment=environment).stdout)
+    assert (listed["name"], listed["keys"]) == ("Ada", 1)
+    removed = run_command("users", "remove", user["user_id"], environment=environment)
+    assert "with 1 keys" in removed.stdout
+    assert run_command("keys", "list", environment=environment).stdout == "There is none.\n"
+    assert run_command("users", "remove", user["user_id"], environment=environment).status == 1
+
+
+def test_an_organization_is_made_shown_and_removed_with_all_that_it_has(database: TestDatabase) -> None:
+    environment = {"DATABASE_URL": database.admin_url}
+    made = json.loads(run_command("orgs", "create", "acme", "--json", environment=environment).stdout)
+    assert run_command("orgs", "create", "acme", environment=environment).status == 1
+    run_command("keys", "create", "--organization", "acme", environment=environment)
+    run_command("keys", "create", "--organization", "other", environment=environment)
+    with connect(database.admin_url) as admin:
+        organization_id = UUID(made["id"])
+        act_for(admin, organization_id)
+        plan(admin, organization_id, 2)
+        message = Jsonb({"headers": {"id": "1", "task": "echo", "organization_id": made["id"]}, "properties": {}})
+        admin.execute("SELECT broker_publish('celery', %s)", (message,))
+        shown = json.loads(run_command("orgs", "show", "acme", "--json", environment=environment).stdout)
+        assert (shown["live_keys"], shown["open_test_runs"]) == (1, 1)
+        assert shown["rows"] == rows_of(admin, organization_id)
+        assert {"api_key", "test_result", "task_event", "broker_message"} <= shown["rows"].keys()
+        kept = run_command("orgs", "remove", "acme", environment=environment)
+        assert (kept.status, "--yes" in kept.stderr, "api_key" in kept.stdout) == (2, True, True)
+        assert rows_of(admin, organization_id) == shown["rows"]
+        removed = run_command("orgs", "remove", "acme", "--yes", environment=environment)
+        assert (removed.status, "acme is removed" in removed.stdout) == (0, True), removed.stderr
+        assert rows_of(admin, organization_id) == {}
+    (left,) = run_command("orgs", "list", "--json", environment=environment).stdout.splitlines()
+    assert (json.loads(left)["name"], json.loads(left)["live_keys"]) == ("other", 1)
+    assert run_command("orgs", "show", "acme", environment=environment).status == 1
+
+
+def rows_of(admin: psycopg.Connection, organization_id: UUID) -> dict[str, int]:
+    """How many rows of each table are the organization's, where there are any."""
+    counts = {
+        name: admin.execute(f"SELECT count(*) FROM {name} WHERE organization_id = %s".encode(), (organization_id,))
+        for (name,) in admin.execute(
+            "SELECT table_name FROM information_schema.columns"
+            " WHERE table_schema = 'gateway' AND column_name = 'organization_id'"
+        ).fetchall()
+    }
+    found = {name: int(cursor.fetchall()[0][0]) for name, cursor in counts.items()}
+    return {name: count for name, count in found.items() if count}
 
 
 def test_a_login_that_only_serves_makes_no_keys(database: TestDatabase) -> None:
@@ -83,7 +167,7 @@ def test_a_wrong_call_is_answered_with_a_sentence(arguments: tuple[str, ...], st
 def test_help_names_every_command() -> None:
     overview = run_command("--help")
     assert overview.status == 0
-    for command in ("up", "demo", "run", "serve", "migrate", "keys"):
+    for command in ("up", "demo", "run", "serve", "migrate", "orgs", "users", "keys"):
         assert f"  {command} " in overview.stdout
     assert "--min-pass-rate" in run_command("run", "--help").stdout
 
