@@ -10,7 +10,7 @@ import httpx
 import pytest
 from starlette.routing import Route
 
-from gateway.app import routes
+from gateway.routes import routes
 from tests.definitions import METRIC
 from tests.integration.test_isolation import BODIES
 from tests.stack.client import Client

@@ -19,11 +19,12 @@ import pytest
 from starlette.requests import HTTPConnection
 from starlette.routing import Route
 
-from gateway.app import create_app, routes
+from gateway.app import create_app
 from gateway.auth.authenticate_stream import SUBPROTOCOL, authenticate_stream
 from gateway.auth.keyring import open_keyring, revoke_key
 from gateway.auth.stream_token import Grant, SigningKey, write_token
 from gateway.errors import KeyInUrl, KeyMissing, TokenInvalid
+from gateway.routes import routes
 from gateway.stream.subject import Subject, SubjectKind
 from tests.definitions import add_configuration
 from tests.postgres import TestDatabase

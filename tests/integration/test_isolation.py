@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from starlette.routing import Route
 
-from gateway.app import routes
+from gateway.routes import routes
 from tests.definitions import METRIC, TEST_SET, Configured, add_configuration, created
 from tests.postgres import TestDatabase
 from tests.rest import Gateway, Tenant, add_tenant

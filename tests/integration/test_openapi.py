@@ -37,8 +37,8 @@ from gateway.api.test_runs import RunSettings, TestResult, TestRun
 from gateway.api.test_set_execution import TestSetExecution
 from gateway.api.test_sets import Reordering, TestSet, TestSetChange, TestSetCreation
 from gateway.api.tests import Added, Addition, Test
-from gateway.app import routes
 from gateway.errors import ApiError
+from gateway.routes import routes
 from tests.contract import Contract, ContractBroken, contract
 from tests.rest import Gateway
 from workerapp.contract import auth, judges, metrics

@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 from starlette.routing import Route
 
-from gateway.app import routes
 from gateway.auth.keys import DEFAULT_SCOPES, Scope
+from gateway.routes import routes
 from tests.postgres import TestDatabase
 from tests.rest import Gateway, add_tenant
 

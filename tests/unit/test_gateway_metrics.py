@@ -11,8 +11,8 @@ from uuid import uuid4
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.app import routes
 from gateway.metrics import Metrics
+from gateway.routes import routes
 from gateway.stream.hub import Hub
 from gateway.stream.metrics import Ending, Protocol
 from gateway.stream.settings import StreamSettings

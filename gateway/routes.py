@@ -1,0 +1,172 @@
+"""Every path there is, with the operation for each method and the scope it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from gateway.api import (
+    admin,
+    api_keys,
+    endpoints,
+    events,
+    group_differences,
+    invocations,
+    named_metrics,
+    organization_events,
+    organizations,
+    run_comparison,
+    run_export,
+    run_groups,
+    run_repetition,
+    run_statistics,
+    service,
+    stream_tickets,
+    tasks,
+    test_configurations,
+    test_exports,
+    test_imports,
+    test_runs,
+    test_set_execution,
+    test_sets,
+    tests,
+    websocket,
+)
+from gateway.api.answers import WEBSOCKET
+from gateway.api.routing import (
+    Operation,
+    administers,
+    manages_keys,
+    reads,
+    reads_stream,
+    resource,
+    submits,
+    watches,
+    writes,
+)
+
+Open = Callable[[Request], Awaitable[Response]]
+
+
+def routes() -> list[BaseRoute]:
+    """Every path there is."""
+    return [
+        resource("/v1/tasks", post=submits(tasks.submit_task), get=reads(tasks.list_tasks)),
+        resource("/v1/tasks/{task_id}", get=reads(tasks.get_task)),
+        resource("/v1/tasks/{task_id}/cancel", post=submits(tasks.cancel_task)),
+        resource("/v1/tasks/{task_id}/events", get=reads_stream(events.stream_task_events)),
+        *_definition("/v1/endpoints", endpoints.DEFINITION, create=endpoints.create_endpoint),
+        resource("/v1/endpoints/{endpoint_id}/invoke", post=writes(invocations.invoke_endpoint)),
+        *_definition(
+            "/v1/test-sets",
+            test_sets.DEFINITION,
+            create=test_sets.create_test_set,
+            patch=writes(test_sets.change_test_set),
+        ),
+        resource("/v1/test-sets/{test_set_id}/execute", post=writes(test_set_execution.execute_test_set)),
+        resource("/v1/test-sets/{test_set_id}/reorder", post=writes(test_sets.reorder_test_set)),
+        resource("/v1/test-sets/{test_set_id}/import", post=writes(test_imports.import_tests)),
+        resource("/v1/test-sets/{test_set_id}/export", get=reads(test_exports.export_tests)),
+        resource("/v1/test-sets/{test_set_id}/tests", post=writes(tests.add_tests), get=reads(tests.list_tests)),
+        resource(
+            "/v1/test-sets/{test_set_id}/tests/{test_id}",
+            get=reads(tests.get_test),
+            put=writes(tests.replace_test),
+            delete=writes(tests.archive_test),
+        ),
+        *_definition(
+            "/v1/test-configurations",
+            test_configurations.DEFINITION,
+            create=test_configurations.create_test_configuration,
+        ),
+        resource(
+            "/v1/test-configurations/{test_configuration_id}/execute",
+            post=writes(test_configurations.execute_test_configuration),
+        ),
+        *_definition(
+            "/v1/metrics",
+            named_metrics.DEFINITION,
+            create=named_metrics.create_metric,
+            patch=writes(named_metrics.change_metric),
+        ),
+        resource("/v1/test-runs", get=reads(test_runs.list_test_runs)),
+        resource("/v1/test-runs/{test_run_id}", get=reads(test_runs.get_test_run)),
+        resource("/v1/test-runs/{test_run_id}/cancel", post=writes(test_runs.cancel_test_run)),
+        resource("/v1/test-runs/{test_run_id}/results", get=reads(test_runs.list_test_results)),
+        resource("/v1/test-runs/{test_run_id}/statistics", get=reads(run_statistics.get_run_statistics)),
+        resource(
+            "/v1/test-runs/{test_run_id}/compare/{other_test_run_id}", get=reads(run_comparison.compare_test_runs)
+        ),
+        resource("/v1/test-runs/{test_run_id}/export", get=reads(run_export.export_test_run)),
+        resource("/v1/test-runs/{test_run_id}/retry", post=writes(run_repetition.retry_test_run)),
+        resource("/v1/test-runs/{test_run_id}/rerun", post=writes(run_repetition.rerun_test_run)),
+        resource("/v1/test-runs/{test_run_id}/rescore", post=writes(run_repetition.rescore_test_run)),
+        resource("/v1/test-runs/{test_run_id}/events", get=reads_stream(events.stream_test_run_events)),
+        resource("/v1/run-groups", get=reads(run_groups.list_run_groups)),
+        resource("/v1/run-groups/{run_group_id}", get=reads(run_groups.get_run_group)),
+        resource("/v1/run-groups/{run_group_id}/cancel", post=writes(run_groups.cancel_run_group)),
+        resource("/v1/run-groups/{run_group_id}/differences", get=reads(group_differences.list_differences)),
+        resource("/v1/run-groups/{run_group_id}/events", get=reads_stream(events.stream_run_group_events)),
+        resource("/v1/stream-tickets", post=watches(stream_tickets.create_stream_ticket)),
+        resource("/v1/events", get=reads_stream(organization_events.get_events)),
+        WebSocketRoute(WEBSOCKET, websocket.converse),
+        resource("/v1/api-keys", post=manages_keys(api_keys.create_api_key), get=manages_keys(api_keys.list_api_keys)),
+        resource(
+            "/v1/api-keys/{api_key_id}",
+            get=manages_keys(api_keys.get_api_key),
+            patch=manages_keys(api_keys.change_api_key),
+            delete=manages_keys(api_keys.revoke_api_key),
+        ),
+        resource("/v1/api-keys/{api_key_id}/rotate", post=manages_keys(api_keys.rotate_api_key)),
+        *_admin(),
+        _open("/", service.about),
+        _open("/healthz", service.health),
+        _open("/readyz", service.readiness),
+        _open("/metrics", service.metrics),
+        _open("/openapi.yaml", service.openapi),
+    ]
+
+
+def _definition(path: str, definition: Any, create: Any, **operations: Operation) -> list[BaseRoute]:
+    one = {"get": reads(definition.get), "delete": writes(definition.archive), **operations}
+    return [
+        resource(path, post=writes(create), get=reads(definition.list)),
+        resource(f"{path}/{{{definition.path_name}}}", **one),
+    ]
+
+
+def _admin() -> list[BaseRoute]:
+    """What crosses organizations."""
+    return [
+        resource("/v1/admin/workers", get=administers(admin.list_workers)),
+        resource("/v1/admin/queues", get=administers(admin.list_queues)),
+        resource("/v1/admin/queues/{queue}/purge", post=administers(admin.purge_queue)),
+        resource("/v1/admin/tasks", get=administers(admin.list_active_tasks)),
+        resource("/v1/admin/tasks/{task_id}", get=administers(admin.get_task)),
+        resource("/v1/admin/tasks/{task_id}/revoke", post=administers(admin.revoke_task)),
+        resource("/v1/admin/tasks/{task_id}/terminate", post=administers(admin.terminate_task)),
+        resource(
+            "/v1/admin/organizations",
+            post=administers(organizations.create_organization),
+            get=administers(organizations.list_organizations),
+        ),
+        resource(
+            "/v1/admin/organizations/{organization_id}",
+            get=administers(organizations.get_organization),
+            patch=administers(organizations.rename_organization),
+        ),
+        resource(
+            "/v1/admin/organizations/{organization_id}/api-keys",
+            post=administers(organizations.create_organization_key),
+        ),
+        resource("/v1/admin/sweeper", get=administers(admin.get_sweeper)),
+    ]
+
+
+def _open(path: str, handler: Open) -> Route:
+    """A path that needs no key."""
+    return Route(path, handler, methods=["GET"])
