@@ -27,7 +27,7 @@ from gateway.database import DatabaseUnreachable, ServingRefused, make_engine
 from gateway.errors import ApiError, BadRequest, MethodNotAllowed, NotFound, problem
 from gateway.launcher import Launcher
 from gateway.metrics import Metrics
-from gateway.middleware import BodyLimit, RequestContext, request_id
+from gateway.middleware import BodyLimit, BodyLimits, RequestContext, request_id
 from gateway.outbox import Hints
 from gateway.routes import routes
 from gateway.services import Services
@@ -35,6 +35,8 @@ from gateway.settings import GatewaySettings
 from gateway.stream.event_log import EventLog
 from gateway.stream.hub import Hub
 from gateway.stream.tail import Tail
+from gateway.transport.admission import Admission
+from gateway.transport.answer_headers import AnswerHeaders
 from workerapp.app import Producer
 
 logger = logging.getLogger(__name__)
@@ -65,10 +67,7 @@ def create_app(settings: GatewaySettings) -> Starlette:
     metrics.watch(hub, settings.stream)
     app = _Application(
         routes=routes(),
-        middleware=[
-            Middleware(RequestContext, metrics=metrics),
-            Middleware(BodyLimit, limit=settings.max_body_bytes, others={_IMPORT: settings.max_import_bytes}),
-        ],
+        middleware=_layers(settings, metrics),
         exception_handlers={ApiError: _answer_error, HTTPException: _answer_http_error},
         lifespan=lambda _: _lifespan(settings, hub, metrics),
     )
@@ -76,6 +75,23 @@ def create_app(settings: GatewaySettings) -> Starlette:
     app.router.redirect_slashes = False
     app.state.hub = hub
     return app
+
+
+def _layers(settings: GatewaySettings, metrics: Metrics) -> list[Middleware]:
+    """What is around the routes, from the outside to the inside."""
+    headers = AnswerHeaders(settings.origins, hsts_seconds=settings.hsts_seconds)
+    bodies = BodyLimits(bytes=settings.max_body_bytes, seconds=settings.body_receive_seconds)
+    imports = BodyLimits(bytes=settings.max_import_bytes, seconds=settings.import_receive_seconds)
+    return [
+        Middleware(RequestContext, metrics=metrics, headers=headers),
+        Middleware(
+            Admission,
+            hosts=settings.hosts,
+            origins=settings.origins,
+            preflight_seconds=settings.cors_max_age_seconds,
+        ),
+        Middleware(BodyLimit, limits=bodies, others={_IMPORT: imports}),
+    ]
 
 
 @asynccontextmanager

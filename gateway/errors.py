@@ -141,6 +141,10 @@ class UploadTooSlow(ApiError):
 
     status, code, title = 408, "upload_too_slow", "The upload took too long"
 
+    def __init__(self, detail: str) -> None:
+        # The rest of the body is still to come, and nobody waits for it.
+        super().__init__(detail, headers={"Connection": "close"})
+
 
 class Archived(ApiError):
     """What the request uses is archived."""

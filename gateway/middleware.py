@@ -1,4 +1,4 @@
-"""What surrounds every request: an id, a line in the access log, a limit to its body, an answer if all else fails.
+"""What surrounds every request: an id, a line in the access log, limits to its body, an answer if all else fails.
 
 A stream is answered from out here, when everything between here and its handler has returned: a hundred thousand frames
 of routing would otherwise wait with ten thousand streams.
@@ -6,11 +6,13 @@ of routing would otherwise wait with ten thousand streams.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -18,16 +20,17 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import BodyTooLarge, InternalError, as_api_error, problem
+from gateway.errors import BodyTooLarge, InternalError, UploadTooSlow, as_api_error, problem
 from gateway.metrics import Metrics
+from gateway.transport.answer_headers import REQUEST_ID_HEADER, AnswerHeaders
 
-REQUEST_ID_HEADER = "x-request-id"
 CLIENT_CLOSED = 499
 #: Where a request's scope keeps what is known of the exchange.
 EXCHANGE = "gateway.exchange"
 
 SWITCHING_PROTOCOLS = 101
 _BEGINNINGS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+_LONGEST_ADDRESS = 60
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 access_log = logging.getLogger("gateway.access")
@@ -39,15 +42,16 @@ request_id: ContextVar[str] = ContextVar("request_id", default="-")
 class RequestContext:
     """Names the request, logs it when it ends, and answers for exceptions nobody else has answered for."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, headers: AnswerHeaders) -> None:
         self._app = app
         self._metrics = metrics
+        self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send, self._metrics)
+        exchange = _Exchange(scope, send, self._metrics, self._headers)
         token = request_id.set(exchange.id)
         scope[EXCHANGE] = exchange
         try:
@@ -78,12 +82,13 @@ class Detached:
 class _Exchange:
     """One request and how far its answer is."""
 
-    __slots__ = ("_began", "_metrics", "_scope", "_send", "detached", "id", "status")
+    __slots__ = ("_began", "_headers", "_metrics", "_scope", "_send", "detached", "id", "status")
 
-    def __init__(self, scope: Scope, send: Send, metrics: Metrics) -> None:
+    def __init__(self, scope: Scope, send: Send, metrics: Metrics, headers: AnswerHeaders) -> None:
         self._scope = scope
         self._send = send
         self._metrics = metrics
+        self._headers = headers
         self._began = time.monotonic()
         self.status = 0
         self.detached: ASGIApp | None = None
@@ -93,10 +98,7 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] in _BEGINNINGS:
             self.answer(message.get("status", SWITCHING_PROTOCOLS))
-            headers = MutableHeaders(scope=message)
-            headers[REQUEST_ID_HEADER] = self.id
-            # The URL of a stream may hold a token, which a browser would hand on.
-            headers["referrer-policy"] = "no-referrer"
+            self._headers.add(MutableHeaders(scope=message), self.id, self._scope)
         await self._send(message)
 
     def answer(self, status: int) -> None:
@@ -122,44 +124,84 @@ class _Exchange:
             "request_id": self.id,
             "method": self._scope.get("method", "WEBSOCKET"),
             "path": self._scope["path"],
+            "client": self._client,
             "status": self.status,
             "milliseconds": round((time.monotonic() - self._began) * 1000, 1),
         }
         organization_id = self._scope.get("state", {}).get("organization_id")
         access_log.info("request", extra=fields | {"organization_id": organization_id and str(organization_id)})
 
+    @property
+    def _client(self) -> str | None:
+        """The address that asks; behind a trusted proxy what that one tells, which may be no address."""
+        client = self._scope.get("client")
+        return None if client is None else client[0][:_LONGEST_ADDRESS]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BodyLimits:
+    """How large a body may be, and how long it may take to arrive."""
+
+    bytes: int
+    seconds: float
+
 
 class BodyLimit:
-    """Refuses bodies over the limit, before they are read where their length is declared.
+    """Refuses bodies over the limits, before they are read where their length is declared.
 
     `others` are the limits of paths that have their own.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, others: Mapping[re.Pattern[str], int]) -> None:
+    def __init__(self, app: ASGIApp, limits: BodyLimits, others: Mapping[re.Pattern[str], BodyLimits]) -> None:
         self._app = app
-        self._limit = limit
+        self._limits = limits
         self._others = others
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = next((most for path, most in self._others.items() if path.fullmatch(scope["path"])), self._limit)
+        limits = next((own for path, own in self._others.items() if path.fullmatch(scope["path"])), self._limits)
         declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdecimal() and int(declared) > limit:
-            raise _too_large(limit)
-        received = 0
-
-        async def limited() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > limit:
-                raise _too_large(limit)
-            return message
-
-        await self._app(scope, limited, send)
+        if declared.isdecimal() and int(declared) > limits.bytes:
+            raise _too_large(limits)
+        await self._app(scope, _Body(receive, limits).receive, send)
 
 
-def _too_large(limit: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The body is larger than {limit} bytes, which is this server's limit.")
+class _Body:
+    """A body while it is received."""
+
+    __slots__ = ("_ends_at", "_is_complete", "_limits", "_receive", "_received")
+
+    def __init__(self, receive: Receive, limits: BodyLimits) -> None:
+        self._receive = receive
+        self._limits = limits
+        self._received = 0
+        self._is_complete = False
+        self._ends_at = asyncio.get_running_loop().time() + limits.seconds
+
+    async def receive(self) -> Message:
+        if self._is_complete:
+            # What comes now is that the client left, and may take its time.
+            return await self._receive()
+        limit = asyncio.timeout_at(self._ends_at)
+        try:
+            async with limit:
+                message = await self._receive()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise _too_slow(self._limits) from None
+        self._is_complete = not message.get("more_body", False)
+        self._received += len(message.get("body", b""))
+        if self._received > self._limits.bytes:
+            raise _too_large(self._limits)
+        return message
+
+
+def _too_large(limits: BodyLimits) -> BodyTooLarge:
+    return BodyTooLarge(f"The body is larger than {limits.bytes} bytes, which is this server's limit.")
+
+
+def _too_slow(limits: BodyLimits) -> UploadTooSlow:
+    return UploadTooSlow(f"The body did not arrive within {limits.seconds:g} seconds; send less at once.")

@@ -114,6 +114,7 @@ def routes() -> list[BaseRoute]:
         resource("/v1/stream-tickets", post=watches(stream_tickets.create_stream_ticket)),
         resource("/v1/events", get=reads_stream(organization_events.get_events)),
         WebSocketRoute(WEBSOCKET, websocket.converse),
+        _open(WEBSOCKET, websocket.refuse_request),
         resource("/v1/api-keys", post=manages_keys(api_keys.create_api_key), get=manages_keys(api_keys.list_api_keys)),
         resource(
             "/v1/api-keys/{api_key_id}",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from gateway.records import MAX_RECORD_BYTES
 from gateway.stream.settings import StreamSettings
+from gateway.transport.hosts import Hosts, read_proxies
+from gateway.transport.limits import ConnectionLimits
+from gateway.transport.origins import Origins
 from workerapp.contract.tasks import CALLABLE_BY_NAME
 from workerapp.db.settings import SettingsInvalid, SharedSettings, Words, load_settings
 
@@ -33,7 +37,20 @@ class GatewaySettings(SharedSettings):
     #: Whether `/metrics` answers; it does so without a key.
     metrics: bool = True
 
+    #: Names that requests may be for, as `gateway.example.com` or `*.example.com`; none: any.
+    allowed_hosts: Words = ()
+    #: Origins whose pages may use the API from a browser, or `*`.
+    cors_origins: Words = ()
+    #: How long a browser remembers what a page may ask.
+    cors_max_age_seconds: int = Field(default=600, ge=0)
+    #: For how long a browser that came over TLS comes in no other way; 0: nothing is said of it.
+    hsts_seconds: int = Field(default=0, ge=0)
+    #: Who is believed what it says of its clients (`X-Forwarded-For`, `X-Forwarded-Proto`).
+    trusted_proxies: Words = ("127.0.0.0/8", "::1")
+
     max_body_bytes: int = Field(default=10 * 1024 * 1024, ge=1024)
+    #: How long a body may take to arrive.
+    body_receive_seconds: float = Field(default=60, gt=0)
     max_tests_per_request: int = Field(default=10_000, ge=1)
     max_tests_per_set: int = Field(default=200_000, ge=1)
     #: The largest file of tests, the largest test in one, how many are read at once, and how long one may take to come.
@@ -87,6 +104,41 @@ class GatewaySettings(SharedSettings):
 
     #: Each of its fields by itself: `GATEWAY_STREAM__KEEP_ALIVE`, …
     stream: StreamSettings = StreamSettings()
+    #: The same: `GATEWAY_CONNECTION__HEAD_SECONDS`, …
+    connection: ConnectionLimits = ConnectionLimits()
+
+    @cached_property
+    def hosts(self) -> Hosts:
+        """The names that requests may be for."""
+        return Hosts.parse(self.allowed_hosts)
+
+    @cached_property
+    def origins(self) -> Origins:
+        """The origins whose pages may use the API from a browser."""
+        return Origins.parse(self.cors_origins)
+
+    @cached_property
+    def proxies(self) -> tuple[str, ...]:
+        """The networks of proxies that are believed."""
+        return read_proxies(self.trusted_proxies)
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        Hosts.parse(words)
+        return words
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        Origins.parse(words)
+        return words
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_proxies(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        read_proxies(words)
+        return words
 
 
 def load_gateway_settings(**values: Any) -> GatewaySettings:

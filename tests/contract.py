@@ -17,6 +17,8 @@ from referencing.jsonschema import DRAFT202012
 DOCUMENT = Path(__file__).parents[1] / "openapi.yaml"
 _URI = "urn:openapi"
 _METHODS = ("get", "post", "put", "patch", "delete")
+#: What every path may answer before anybody looks at it; the document says so in its description.
+_OF_ANY_PATH = {408: "RequestTooSlow", 414: "UrlTooLong", 421: "HostRefused", 431: "HeadersTooLarge"}
 
 
 class ContractBroken(AssertionError):
@@ -76,7 +78,7 @@ class Contract:
             self._check_problem(response, (404, 405))
             return
         where = f"{request.method} {path} {response.status_code}"
-        answers = operation["responses"]
+        answers = self._refusals | operation["responses"]
         if str(response.status_code) not in answers:
             raise ContractBroken(f"{where}: this status is not in the document: {response.text[:500]}")
         self._check_answer(where, self.resolve(answers[str(response.status_code)]), response)
@@ -85,6 +87,11 @@ class Contract:
             schema = operation["requestBody"]["content"][sent]["schema"]
             value = json.loads(request.content) if sent == "application/json" else request.content.decode()
             self._report(f"{where}: the request", self.errors(schema, value))
+
+    @property
+    def _refusals(self) -> dict[str, Any]:
+        responses = self.document["components"]["responses"]
+        return {str(status): responses[name] for status, name in _OF_ANY_PATH.items()}
 
     def _check_answer(self, where: str, answer: dict[str, Any], response: httpx.Response) -> None:
         for name, item in answer.get("headers", {}).items():

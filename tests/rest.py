@@ -80,7 +80,8 @@ async def gateway(database_url: str, **values: Any) -> AsyncGenerator[Gateway]:
     settings = gateway_settings(database_url, **values)
     app = create_app(settings)
     listener = listen("127.0.0.1", 0)
-    server = Server(server_config(app, settings.stream), app.state.hub, settings.stream)
+    config = server_config(app, settings.stream, settings.connection, proxies=settings.proxies)
+    server = Server(config, app.state.hub, settings.stream)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     try:

@@ -6,7 +6,6 @@ memory or a database connection; what is right goes to a second file, and from t
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from tempfile import TemporaryFile
 from typing import Annotated, BinaryIO, Literal
@@ -24,7 +23,7 @@ from gateway.api.paging import path_uuid, read_query
 from gateway.api.stored_tests import StoredTests, check_room
 from gateway.api.test_file import TestFile
 from gateway.api.test_sets import DEFINITION, TestSet
-from gateway.errors import ImportsFull, UnsupportedMediaType, UploadTooSlow
+from gateway.errors import ImportsFull, UnsupportedMediaType
 from gateway.records import FIELDS, JSON_LINES, TABLE, Format
 from gateway.services import Services, services_of
 from workerapp.contract.caller import Caller
@@ -85,7 +84,7 @@ async def _read(request: Request, file: TestFile, tests: BinaryIO, references: R
     """Receive the body and write its tests to `tests`; how many there are."""
     try:
         with TemporaryFile() as body:
-            await _receive(request, body, file.settings.import_receive_seconds)
+            await _receive(request, body)
             return await run_in_threadpool(file.check, body, tests, references)
     except OSError as error:
         logger.error("import_not_kept", extra={"reason": str(error)})  # noqa: TRY400 - the reason says it all
@@ -103,17 +102,13 @@ def _format(request: Request) -> Format:
     return found
 
 
-async def _receive(request: Request, body: BinaryIO, seconds: float) -> None:
+async def _receive(request: Request, body: BinaryIO) -> None:
     waiting = bytearray()
-    try:
-        async with asyncio.timeout(seconds):
-            async for chunk in request.stream():
-                waiting += chunk
-                if len(waiting) >= BATCH_BYTES:
-                    await run_in_threadpool(body.write, bytes(waiting))
-                    waiting.clear()
-    except TimeoutError:
-        raise UploadTooSlow(f"The body did not arrive within {seconds:g} seconds; send less at once.") from None
+    async for chunk in request.stream():
+        waiting += chunk
+        if len(waiting) >= BATCH_BYTES:
+            await run_in_threadpool(body.write, bytes(waiting))
+            waiting.clear()
     await run_in_threadpool(body.write, bytes(waiting))
 
 

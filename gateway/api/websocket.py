@@ -8,6 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from gateway.api.faults import invalid_parameter
@@ -22,6 +24,7 @@ from gateway.stream.cursor import CursorInvalid, parse_cursor
 from gateway.stream.feed import Feed
 from gateway.stream.subject import Subject, SubjectKind
 from gateway.stream.websocket import Conversation, Subscribe
+from gateway.transport.refusals import UpgradeNeeded
 
 ORGANIZATION = "/v1/events"
 _COLLECTIONS = {
@@ -58,6 +61,14 @@ async def converse(websocket: WebSocket) -> None:
     settings, metrics = services.settings.stream, services.metrics.streams
     hold = watcher.holding(services.key_watch)
     await Conversation(websocket, open_feed, _describe, settings, metrics, hold=hold).run()
+
+
+async def refuse_request(_: Request) -> Response:
+    """Whoever asks without a handshake is told what is missing; the handshake is a request of another kind."""
+    raise UpgradeNeeded(
+        'This path takes the handshake of a WebSocket, with "Connection: Upgrade" and "Upgrade: websocket"; a proxy on'
+        " the way may have dropped them. Without a WebSocket, GET /v1/events and links.events have the same streams."
+    )
 
 
 async def _open_feed(services: Services, watcher: StreamCaller, message: Subscribe) -> Feed | None:

@@ -5,11 +5,19 @@ from __future__ import annotations
 import argparse
 import logging
 import socket
+from pathlib import Path
 
 from gateway.app import create_app
 from gateway.cli.failures import CommandFailed, ExitStatus
 from gateway.settings import SettingsInvalid, load_gateway_settings
-from gateway.stream.server import PortUnavailable, Server, listen, server_config
+from gateway.stream.server import (
+    Certificate,
+    CertificateUnusable,
+    PortUnavailable,
+    Server,
+    listen,
+    server_config,
+)
 from workerapp.contract.logs import configure_logging
 
 logger = logging.getLogger(__name__)
@@ -27,11 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"the port to listen on, 0 for a free one (default: {DEFAULT_PORT})",
     )
     parser.add_argument("--fd", type=int, help="serve on this inherited listening socket instead")
+    parser.add_argument("--tls-certificate", type=Path, metavar="PATH", help="serve HTTPS with this certificate (PEM)")
+    parser.add_argument("--tls-key", type=Path, metavar="PATH", help="the certificate's key (PEM, without a password)")
 
 
 def execute(options: argparse.Namespace) -> int:
     """Serve until asked to stop."""
     try:
+        certificate = _certificate(options)
         settings = load_gateway_settings()
         configure_logging(settings.log_level.upper(), settings.log_format)
         listener = (
@@ -39,11 +50,26 @@ def execute(options: argparse.Namespace) -> int:
             if options.fd is None
             else socket.socket(fileno=options.fd)
         )
-    except (SettingsInvalid, PortUnavailable, OSError, OverflowError) as error:
+    except (SettingsInvalid, CertificateUnusable, PortUnavailable, OSError, OverflowError) as error:
         raise CommandFailed(str(error)) from error
     if options.fd is None:
-        host, port = listener.getsockname()[:2]
-        logger.info("serving", extra={"url": f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"})
+        logger.info("serving", extra={"url": _url(listener, "http" if certificate is None else "https")})
     app = create_app(settings)
-    Server(server_config(app, settings.stream), app.state.hub, settings.stream).run(sockets=[listener])
+    config = server_config(app, settings.stream, settings.connection, proxies=settings.proxies, certificate=certificate)
+    Server(config, app.state.hub, settings.stream).run(sockets=[listener])
     return ExitStatus.OK
+
+
+def _certificate(options: argparse.Namespace) -> Certificate | None:
+    if (options.tls_certificate is None) != (options.tls_key is None):
+        raise CertificateUnusable("--tls-certificate and --tls-key belong together; give both, or none for HTTP.")
+    if options.tls_certificate is None:
+        return None
+    certificate = Certificate(certificate=options.tls_certificate, key=options.tls_key)
+    certificate.check()
+    return certificate
+
+
+def _url(listener: socket.socket, scheme: str) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

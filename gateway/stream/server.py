@@ -5,27 +5,79 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.stream.hub import Hub
 from gateway.stream.settings import StreamSettings
+from gateway.transport.connection import BoundedConnection
+from gateway.transport.limits import ConnectionLimits
 
 
 class PortUnavailable(Exception):
     """Nobody can listen there; the message says why."""
 
 
-def server_config(app: ASGIApp, settings: StreamSettings) -> uvicorn.Config:
+class CertificateUnusable(Exception):
+    """The certificate or its key cannot be used; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Certificate:
+    """Files with a certificate and those that signed it, and with its key, in PEM."""
+
+    certificate: Path
+    key: Path
+
+    def check(self) -> None:
+        """Read them, as the server will.
+
+        Raises:
+            CertificateUnusable: there is none, or the key is another's or needs a password.
+        """
+        try:
+            # An empty password is no key's; without any, OpenSSL would ask for one at the terminal.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.certificate, self.key, password="")
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise CertificateUnusable(
+                f"Cannot use the certificate {self.certificate} with {self.key}: {reason}."
+            ) from error
+
+
+def server_config(
+    app: ASGIApp,
+    settings: StreamSettings,
+    limits: ConnectionLimits,
+    *,
+    proxies: Sequence[str] = (),
+    certificate: Certificate | None = None,
+) -> uvicorn.Config:
     """How uvicorn serves the application: WebSockets take small messages only, and are not compressed.
 
-    Compression would triple the memory of an idle connection.
+    Compression would triple the memory of an idle connection. `proxies` are networks that are believed what they say of
+    their clients. Nothing is taken from the environment.
     """
+    # uvicorn calls it as it would the class.
+    connection: Any = partial(BoundedConnection, limits=limits)
     return uvicorn.Config(
         app,
+        http=connection,
         lifespan="on",
+        timeout_keep_alive=limits.keep_alive_seconds,
+        workers=1,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
+        ssl_certfile=None if certificate is None else certificate.certificate,
+        ssl_keyfile=None if certificate is None else certificate.key,
         ws="websockets-sansio",
         ws_max_size=settings.max_message_bytes,
         ws_per_message_deflate=False,

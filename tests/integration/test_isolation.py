@@ -63,7 +63,8 @@ ACTIONS = (
     *("/execute", "/events", "/cancel", "/invoke", "/reorder", "/import", "/export"),
     *("/retry", "/rerun", "/rescore", "/rotate"),
 )
-OPEN = {"/", "/healthz", "/readyz", "/metrics", "/openapi.yaml"}
+#: `/v1/ws` as a request that is no handshake.
+OPEN = {"/", "/healthz", "/readyz", "/metrics", "/openapi.yaml", "/v1/ws"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,170 @@
+"""One connection of a client that may be slow or hostile: uvicorn's HTTP protocol, with bounds on what it waits for.
+
+uvicorn itself has no time for the head of a request, no limit to its size, and none to the number of connections that
+it answers with. Responses, and so streams, are not bounded here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from gateway.errors import ApiError, BadRequest, problem
+from gateway.transport.answer_headers import protect
+from gateway.transport.limits import ConnectionLimits
+from gateway.transport.refusals import ConnectionsFull, HeadersTooLarge, RequestTooSlow, UrlTooLong
+
+#: A refusal is lost when a connection is closed with bytes that nobody has read.
+_LINGER_SECONDS = 1.0
+#: The colon, the space and the end of a header's line.
+_AROUND_HEADER = 4
+
+
+class BoundedConnection(HttpToolsProtocol):
+    """Refuses heads that are too large or too slow, and leaves clients that go on sending what nobody reads."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        limits: ConnectionLimits,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._limits = limits
+        self._timer: asyncio.TimerHandle | None = None
+        self._heads = 0  # how many have begun
+        self._in_head = False
+        self._in_body = False
+        self._unparsed = 0  # bytes of a head, as far as nothing was made of them
+        self._header_bytes = 0
+        self._refusal: ApiError | None = None
+        self._is_refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._await_head()
+        if len(self.connections) > self._limits.max_connections:
+            self._refuse(ConnectionsFull("The server has as many connections as it may; try again shortly."))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            return
+        if not self._in_body:
+            # Also for what begins no request, such as empty lines, which end uvicorn's own time.
+            self._await_head()
+        head = self._heads if self._in_head else 0
+        super().data_received(data)
+        if self._in_head and head == self._heads:
+            self._unparsed += len(data)
+            if self._unparsed > self._limits.max_header_bytes + self._limits.max_url_bytes:
+                self._refuse(self._too_large())
+
+    def on_message_begin(self) -> None:
+        self._heads += 1
+        self._in_head, self._unparsed, self._header_bytes = True, 0, 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > self._limits.max_url_bytes:
+            self._stop_parsing(UrlTooLong(f"The URL is longer than {self._limits.max_url_bytes} bytes."))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_bytes += len(name) + len(value) + _AROUND_HEADER
+        if self._header_bytes > self._limits.max_header_bytes or len(self.headers) >= self._limits.max_headers:
+            self._stop_parsing(self._too_large())
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._stop_timer()
+        self._in_head, self._in_body = False, True
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        super().on_message_complete()
+        if self.cycle is not None and self.cycle.response_complete:
+            # The answer was first, so the time for another request begins now.
+            self._stop_timer()
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._in_body and self.cycle.response_complete:
+            self._start_timer()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(self._refusal or BadRequest("This is no HTTP/1.1 request that can be read."))
+
+    def _await_head(self) -> None:
+        if self._timer is None:
+            self._start_timer()
+
+    def _start_timer(self) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(self._limits.head_seconds, self._time_is_up)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _time_is_up(self) -> None:
+        self._timer = None
+        if self._is_answering:
+            # What comes behind a request is looked at when that one is answered.
+            self._start_timer()
+        elif self._in_head:
+            seconds = self._limits.head_seconds
+            self._refuse(RequestTooSlow(f"The head of the request did not arrive within {seconds:g} seconds."))
+        else:
+            self.transport.close()
+
+    @property
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _too_large(self) -> HeadersTooLarge:
+        most = self._limits
+        return HeadersTooLarge(
+            f"The head of a request may have {most.max_headers} headers and {most.max_header_bytes} bytes of them."
+        )
+
+    def _stop_parsing(self, refusal: ApiError) -> None:
+        """The parser hands it on as an error of its own, for which uvicorn has an answer: `send_400_response`."""
+        self._refusal = refusal
+        raise refusal
+
+    def _refuse(self, error: ApiError) -> None:
+        """Answer, unless another answer has begun, and close; what still comes is thrown away."""
+        self._is_refused = True
+        self._stop_timer()
+        self._unset_keepalive_if_required()
+        if self._is_answering:
+            self.transport.close()
+            return
+        self.transport.write(_answer(error))
+        self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+
+def _answer(error: ApiError) -> bytes:
+    request_id = uuid4().hex
+    response = problem(error, request_id)
+    protect(response.headers, request_id)
+    lines = [STATUS_LINE[error.status].rstrip(), *(b"%b: %b" % header for header in response.raw_headers)]
+    return b"\r\n".join([*lines, b"connection: close", b"", bytes(response.body)])
