@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import ssl
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +14,7 @@ from uuid import UUID
 import httpx
 import psycopg
 import pytest
+from cryptography.hazmat.primitives import serialization
 from psycopg.types.json import Jsonb
 
 from gateway.auth.keys import DEFAULT_SCOPES
@@ -19,6 +22,7 @@ from tests.postgres import PostgresServer, TestDatabase, drop_database, unique_n
 from tests.records import act_for, connect, plan
 from tests.stack.commands import Command, run_command
 from tests.stack.process import ROOT
+from tests.stack.proxy import write_certificate
 from workerapp.db.sealing import Sealer
 
 
@@ -145,6 +149,51 @@ def test_the_gateway_serves_by_itself(database: TestDatabase) -> None:
     with Command("serve", "--port", "0", environment={"DATABASE_URL": database.url}) as server:
         url = server.wait_for(r"serving.*(http://127\.0\.0\.1:\d+)")[1]
         assert httpx.get(f"{url}/readyz", trust_env=False, timeout=20).json() == {"status": "ok"}
+
+
+def tls_options(folder: Path, key: str = "gateway.key") -> tuple[str | Path, ...]:
+    return ("--tls-certificate", folder / "gateway.pem", "--tls-key", folder / key)
+
+
+def test_the_gateway_speaks_https(database: TestDatabase, tmp_path: Path) -> None:
+    write_certificate(tmp_path)
+    environment = {"DATABASE_URL": database.url, "GATEWAY_HSTS_SECONDS": "3600"}
+    known = ssl.create_default_context(cafile=tmp_path / "gateway.pem")
+    known.check_hostname = False
+    with Command("serve", "--port", "0", *tls_options(tmp_path), environment=environment) as server:
+        url = httpx.URL(server.wait_for(r"serving.*(https://127\.0\.0\.1:\d+)")[1])
+        answer = httpx.get(url.join("/readyz"), trust_env=False, timeout=20, verify=known)
+        assert (answer.status_code, answer.headers["strict-transport-security"]) == (200, "max-age=3600")
+        with (
+            socket.create_connection((url.host, url.port or 0), timeout=20) as plain,
+            known.wrap_socket(plain) as connection,
+        ):
+            assert connection.version() == "TLSv1.3"
+            connection.sendall(b"NONSENSE\r\n\r\n")
+            assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+        with pytest.raises(httpx.RemoteProtocolError):
+            httpx.get(url.copy_with(scheme="http"), trust_env=False, timeout=20)
+
+
+def test_a_certificate_that_cannot_be_used_is_said_before_anything_starts(tmp_path: Path) -> None:
+    write_certificate(tmp_path)
+    (tmp_path / "other").mkdir()
+    write_certificate(tmp_path / "other")
+    options = (
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"x"),
+    )
+    sealed = serialization.load_pem_private_key((tmp_path / "gateway.key").read_bytes(), None).private_bytes(*options)
+    (tmp_path / "sealed.key").write_bytes(sealed)
+    for arguments, said in (
+        (("--tls-certificate", tmp_path / "gateway.pem"), "belong together"),
+        (tls_options(tmp_path, "none.key"), "No such file"),
+        (tls_options(tmp_path, "other/gateway.key"), "mismatch"),
+        (tls_options(tmp_path, "sealed.key"), "Cannot use the certificate"),
+    ):
+        ended = run_command("serve", "--port", "0", *arguments)
+        assert (ended.status, said in ended.stderr) == (1, True), ended.stderr
 
 
 @pytest.mark.parametrize(

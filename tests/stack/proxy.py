@@ -40,7 +40,7 @@ class Nginx(Process):
         self.port, self.tls_port = free_port(), free_port()
         self._configuration = folder / "nginx.conf"
         self._configuration.write_text(_configuration(folder, gateways, self.port, self.tls_port))
-        _write_certificate(folder)
+        write_certificate(folder)
         options = ["-p", str(folder), "-c", str(self._configuration)]
         super().__init__("nginx", [*options, "-g", f"daemon off; pid {folder}/pid;"], {}, nginx_program())
 
@@ -89,7 +89,8 @@ def _configuration(folder: Path, gateways: Sequence[int], port: int, tls_port: i
     return text
 
 
-def _write_certificate(folder: Path) -> None:
+def write_certificate(folder: Path) -> None:
+    """`gateway.pem`, signed by itself, and `gateway.key`."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)

@@ -10,6 +10,7 @@ import pytest
 from gateway.cli.main import COMMANDS
 from gateway.settings import GatewaySettings
 from gateway.stream.settings import StreamSettings
+from gateway.transport.limits import ConnectionLimits
 from tests.stack.process import ROOT
 from workerapp.settings import WorkerSettings
 
@@ -20,8 +21,9 @@ def variables() -> set[str]:
     """The environment's names of all settings."""
     fields = GatewaySettings.model_fields | WorkerSettings.model_fields
     names = {str(field.validation_alias or f"GATEWAY_{name.upper()}") for name, field in fields.items()}
-    stream = {f"GATEWAY_STREAM__{field.name.upper()}" for field in dataclasses.fields(StreamSettings)}
-    return names - {"GATEWAY_STREAM"} | stream
+    groups = {"GATEWAY_STREAM": StreamSettings, "GATEWAY_CONNECTION": ConnectionLimits}
+    parts = {f"{group}__{field.name.upper()}" for group, kind in groups.items() for field in dataclasses.fields(kind)}
+    return names - groups.keys() | parts
 
 
 def test_every_setting_is_documented_and_nothing_else() -> None:

@@ -6,18 +6,13 @@ from ipaddress import ip_network
 
 import pytest
 
-from workerapp.contract.outbound import OutboundPolicy, OutboundRefused
+from tests.outbound_bypasses import ADDRESSES, REBINDINGS, URLS
+from tests.stack.process import ROOT
+from workerapp.contract.outbound import REFUSED_PORTS, OutboundPolicy, OutboundRefused
 
-PUBLIC_ONLY = OutboundPolicy()
+PUBLIC_ONLY = OutboundPolicy.parse("", REFUSED_PORTS)
 LOOPBACK = OutboundPolicy.parse("127.0.0.0/8, ::1")
 
-REFUSED_ADDRESSES = [
-    *("0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "100.100.100.200", "127.0.0.1", "127.255.255.254"),
-    *("168.63.129.16", "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.192", "192.0.2.1", "192.88.99.1"),
-    *("192.168.1.1", "198.18.0.1", "198.19.255.255", "198.51.100.7", "203.0.113.9", "224.0.0.1", "239.1.1.1"),
-    *("240.0.0.1", "255.255.255.255", "::", "::1", "fe80::1", "fe80::1%eth0", "fec0::1", "fc00::1", "fd00:ec2::254"),
-    *("ff02::1", "2001:db8::1", "2001:2::1", "2001:10::1", "3fff::1", "100::1", "5f00::1"),
-]
 WRAPPED_ADDRESSES = [
     ("::ffff:127.0.0.1", "127.0.0.1"),
     ("::ffff:169.254.169.254", "169.254.169.254"),
@@ -30,44 +25,16 @@ WRAPPED_ADDRESSES = [
     ("64:ff9b:1:808:8:800:10.0.0.1", "10.0.0.1"),
     ("2001:0:7f00:1::", "127.0.0.1"),  # Teredo: the server is in the clear …
     ("2001:0:808:808::80ff:fffe", "127.0.0.1"),  # … and the client is inverted.
+    ("2606:4700::5efe:127.0.0.1", "127.0.0.1"),
 ]
 PUBLIC_ADDRESSES = [
     *("1.1.1.1", "8.8.8.8", "100.63.255.255", "100.128.0.0", "172.15.255.255", "172.32.0.0", "192.0.1.1"),
     *("198.17.255.255", "223.255.255.255", "2606:4700::1111", "2a00:1450::1", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8"),
     *("2002:808:808::1",),
 ]
-BYPASS_URLS = [
-    *("http://127.0.0.1/", "http://127.0.0.1:8900/v1", "http://127.1/", "http://127.0.1/", "http://2130706433/"),
-    *("http://0x7f000001/", "http://0x7f.1/", "http://0177.0.0.1/", "http://017700000001/", "http://0x7F.0x0.0x0.0x1/"),
-    *("http://0/", "http://0.0.0.0/", "http://127.0.0.1./", "http://localhost/", "http://LOCALHOST:80/"),
-    *("http://localhost./", "http://app.localhost/", "http://[::1]/", "http://[::]/", "http://[::ffff:127.0.0.1]/"),
-    *("http://[::ffff:7f00:1]/", "http://[0:0:0:0:0:ffff:7f00:1]/", "http://[::127.0.0.1]/", "http://[fe80::1]/"),
-    *("http://[fe80::1%25eth0]/", "http://[64:ff9b::7f00:1]/", "http://[2002:7f00:1::]/", "http://169.254.169.254/"),
-    *("http://2852039166/", "http://0xa9fea9fe/", "http://[::ffff:a9fe:a9fe]/", "http://[fd00:ec2::254]/"),
-    *(
-        "http://\uff11\uff12\uff17.0.0.1/",
-        "http://①②⑦.⓪.⓪.①/",
-        "http://127。0。0。1/",
-        "http://10.1/",
-        "http://192.168.257/",
-    ),
-    *("http://127.0.0.1\\@example.com/", "http://example.com\\@127.0.0.1/", "http://example.com@127.0.0.1/"),
-    *("http://user:secret@example.com/", "http://@127.0.0.1/", "http://%31%32%37.0.0.1/", "http://127.0.0.1%00.a.com/"),
-    *(
-        "http://exa\tmple.com/",
-        "http://example.com\r\nX: 1/",
-        "http://exam ple.com/",
-        "//example.com/",
-        "example.com/a",
-    ),
-    *("file:///etc/passwd", "gopher://example.com/", "ftp://example.com/", "unix:///run/docker.sock", "javascript:1"),
-    *("http://", "http:///path", "http://:80/", "http://example.com:0/", "http://example.com:65536/", ""),
-    *("http://example.com:port/", "http://[::1/", "http://[1.2.3.4]/", "http://999.1.1.1/", "http://1.2.3.4.5/"),
-    "http://example.com/" + "a" * 3000,
-]
 
 
-@pytest.mark.parametrize("address", REFUSED_ADDRESSES)
+@pytest.mark.parametrize("address", [address for kind in ADDRESSES.values() for address in kind])
 def test_address_that_is_not_public_is_refused(address: str) -> None:
     with pytest.raises(OutboundRefused, match="may not be called"):
         PUBLIC_ONLY.check_address(address)
@@ -77,7 +44,7 @@ def test_address_that_is_not_public_is_refused(address: str) -> None:
 def test_address_inside_a_tunnel_or_translation_is_what_counts(address: str, meant: str) -> None:
     with pytest.raises(OutboundRefused, match="may not be called"):
         PUBLIC_ONLY.check_address(address)
-    if not address.startswith(("64:ff9b:1:", "2001:0:")):  # Those two hold a second address.
+    if not address.startswith(("64:ff9b:1:", "2001:0:")):  # These hold a second address.
         OutboundPolicy(allow=(ip_network(meant),)).check_address(address)
 
 
@@ -92,10 +59,23 @@ def test_public_address_may_be_called(address: str) -> None:
     PUBLIC_ONLY.check_address(address)
 
 
-@pytest.mark.parametrize("url", BYPASS_URLS)
+@pytest.mark.parametrize("url", [url for kind in URLS.values() for url in kind])
 def test_bypass_url_is_refused(url: str) -> None:
     with pytest.raises(OutboundRefused):
-        PUBLIC_ONLY.check_url(url)
+        PUBLIC_ONLY.check_url(url.replace("{port}", "8080"))
+
+
+def test_every_kind_of_bypass_is_in_the_documents() -> None:
+    text = (ROOT / "docs" / "security.md").read_text()
+    assert {kind for kind in URLS | ADDRESSES | REBINDINGS if f"| {kind} |" not in text} == set()
+
+
+def test_refused_ports_are_the_operators_choice() -> None:
+    OutboundPolicy.parse("", [0]).check_url("http://example.com:25/")
+    with pytest.raises(OutboundRefused, match=r"port 8080 may not be called.*GATEWAY_OUTBOUND_REFUSED_PORTS"):
+        OutboundPolicy.parse("", [8080]).check_url("http://example.com:8080/")
+    with pytest.raises(OutboundRefused, match="port 443"):
+        OutboundPolicy.parse("", [443]).check_url("https://example.com/")
 
 
 @pytest.mark.parametrize(

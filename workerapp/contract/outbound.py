@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TypeAlias
@@ -15,7 +16,10 @@ Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 
 SETTING = "GATEWAY_OUTBOUND_ALLOW"
+PORTS_SETTING = "GATEWAY_OUTBOUND_REFUSED_PORTS"
 MAX_URL_LENGTH = 2048
+#: Where others than HTTP servers listen, who would make something of a request: files, shells, mail, caches.
+REFUSED_PORTS = (21, 22, 23, 25, 110, 143, 465, 587, 993, 995, 2525, 6379, 11211)
 
 _HOST = re.compile(r"[A-Za-z0-9_.-]{1,253}")
 #: A last label like this makes a resolver read the whole as an IPv4 address: 127.1, 2130706433, 0x7f000001, 0177.0.0.1.
@@ -60,6 +64,8 @@ _TEREDO = IPv6Network("2001::/32")
 _COMPATIBLE = IPv6Network("::/96")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
+#: The middle of an address of ISATAP, which ends in an IPv4 address; one bit may be set or not.
+_ISATAP, _ISATAP_MASK = 0x00005EFE, 0xFDFFFFFF
 
 
 class OutboundRefused(ValueError):
@@ -90,7 +96,8 @@ def _unwrap(ip: Address) -> tuple[Address, ...]:
         return _local_nat64(ip)
     if ip in _NAT64 or (ip in _COMPATIBLE and int(ip) > 1):
         return (_low_ipv4(ip),)
-    return (ip,)
+    is_isatap = int(ip) >> 32 & _ISATAP_MASK == _ISATAP
+    return (ip, _low_ipv4(ip)) if is_isatap else (ip,)
 
 
 def _refusal(ip: Address) -> str | None:
@@ -122,12 +129,13 @@ class OutboundPolicy:
     """Public addresses may be called; others only where a network in `allow` contains them."""
 
     allow: tuple[Network, ...] = ()
+    refused_ports: frozenset[int] = frozenset()
 
     @classmethod
-    def parse(cls, setting: str) -> OutboundPolicy:
+    def parse(cls, setting: str, refused_ports: Iterable[int] = ()) -> OutboundPolicy:
         """Read the comma separated CIDRs of GATEWAY_OUTBOUND_ALLOW."""
         parts = (part.strip() for part in setting.split(","))
-        return cls(tuple(_parse_network(part) for part in parts if part))
+        return cls(tuple(_parse_network(part) for part in parts if part), frozenset(refused_ports))
 
     def check_address(self, ip: Address | str) -> None:
         """Refuse an address that is not public and not allowed."""
@@ -143,9 +151,18 @@ class OutboundPolicy:
                     f"an operator can allow its network with {SETTING}"
                 )
 
+    def check_port(self, port: int) -> None:
+        """Refuse a port where something other than HTTP is served."""
+        if port in self.refused_ports:
+            raise OutboundRefused(
+                f"port {port} may not be called, for it is another protocol's; an operator can change {PORTS_SETTING}"
+            )
+
     def check_url(self, url: str) -> None:
         """Refuse a URL that cannot or may not be called. A name is checked again, by address, at every connect."""
-        host = _host_of(url)
+        parsed = _parse(url)
+        self.check_port(parsed.port or 0)
+        host = _host_of(parsed)
         if _NUMERIC_HOST.fullmatch(host) or ":" in host:
             self.check_address(_literal(host))
         elif host == "localhost" or host.endswith(".localhost"):
@@ -158,7 +175,7 @@ class OutboundPolicy:
             )
 
 
-def _host_of(url: str) -> str:
+def _parse(url: str) -> URL:
     if len(url) > MAX_URL_LENGTH:
         raise OutboundRefused(f"the URL has {len(url)} characters; at most {MAX_URL_LENGTH} are accepted")
     if not url.isprintable() or any(character.isspace() for character in url):
@@ -168,9 +185,13 @@ def _host_of(url: str) -> str:
     except ValueError as exc:
         raise OutboundRefused(f"the URL cannot be read: {exc}") from None
     _check_parts(parsed)
-    host = (parsed.raw_host or "").lower().rstrip(".")
+    return parsed
+
+
+def _host_of(url: URL) -> str:
+    host = (url.raw_host or "").lower().rstrip(".")
     if ":" not in host and not _HOST.fullmatch(host):
-        raise OutboundRefused(f"the URL's host {parsed.host!r} is not a host name or an IP address")
+        raise OutboundRefused(f"the URL's host {url.host!r} is not a host name or an IP address")
     return host
 
 

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from workerapp.contract.logs import LogFormat
-from workerapp.contract.outbound import OutboundPolicy
+from workerapp.contract.outbound import REFUSED_PORTS, OutboundPolicy
 from workerapp.db.address import AddressInvalid, DatabaseAddress
 from workerapp.db.sealing import Sealer
 
@@ -37,6 +37,7 @@ def _split(value: Any) -> Any:
 
 #: In the environment: separated by commas or white space.
 Words: TypeAlias = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Ports: TypeAlias = Annotated[tuple[Annotated[int, Field(ge=0, le=65535)], ...], NoDecode, BeforeValidator(_split)]
 
 
 class SharedSettings(BaseSettings):
@@ -60,6 +61,8 @@ class SharedSettings(BaseSettings):
     secret_keys: Words = Field(default=(), repr=False)
     #: Networks that are not public and may be called on a tenant's behalf, in CIDR notation.
     outbound_allow: str = ""
+    #: Ports that are not called, wherever they are; 0, which no URL has, names none.
+    outbound_refused_ports: Ports = REFUSED_PORTS
     default_queue: str = Field(default="celery", pattern=r"^[A-Za-z0-9_.-]{1,100}$")
     log_format: LogFormat = "text"
     log_level: str = Field(default="INFO", pattern=r"(?i)^(debug|info|warning|error|critical)$")
@@ -82,7 +85,7 @@ class SharedSettings(BaseSettings):
     @cached_property
     def outbound(self) -> OutboundPolicy:
         """What may be called on a tenant's behalf."""
-        return OutboundPolicy.parse(self.outbound_allow)
+        return OutboundPolicy.parse(self.outbound_allow, self.outbound_refused_ports)
 
     @cached_property
     def sealer(self) -> Sealer:

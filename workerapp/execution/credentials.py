@@ -19,7 +19,7 @@ from workerapp.contract.json_values import decode
 from workerapp.contract.outbound import OutboundPolicy, OutboundRefused
 from workerapp.contract.reasons import ErrorCode
 from workerapp.execution.failures import Failure, FailureReader
-from workerapp.execution.guard import guarded_connector
+from workerapp.execution.guard import guarded_session, read_at_most
 
 _OK, _REDIRECT = 200, 300
 
@@ -112,12 +112,8 @@ class _TokenSource:
 
     def open(self) -> None:
         # A session of its own: the endpoint's headers are none of the token server's business.
-        self._session = aiohttp.ClientSession(
-            connector=guarded_connector(self._policy, dns_seconds=30, keepalive_seconds=1.0),
-            timeout=aiohttp.ClientTimeout(total=self._limits.timeout),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-        )
+        timeout = aiohttp.ClientTimeout(total=self._limits.timeout)
+        self._session = guarded_session(self._policy, timeout=timeout, keepalive_seconds=1.0)
 
     async def close(self) -> None:
         if self._session is not None:
@@ -176,12 +172,10 @@ class _TokenSource:
         return self._token_in(payload, asked_at)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        collected = bytearray()
-        while chunk := await response.content.readany():
-            collected += chunk
-            if len(collected) > self._limits.max_bytes:
-                raise self._failed(f"the answer has more than {self._limits.max_bytes} bytes", retryable=False)
-        return bytes(collected)
+        payload, is_whole = await read_at_most(response.content, self._limits.max_bytes)
+        if not is_whole:
+            raise self._failed(f"the answer has more than {self._limits.max_bytes} bytes", retryable=False)
+        return payload
 
     def _token_in(self, payload: bytes, asked_at: float) -> Token:
         # Nothing of the answer is quoted: it may hold a token in a place that is not the standard's.

@@ -13,6 +13,7 @@ from workerapp.contract.specs import EndpointSpec
 from workerapp.execution.assembly import Assembly, StreamBroken
 from workerapp.execution.event_stream import StreamTooLarge, read_events
 from workerapp.execution.failures import Failure, FailureReader
+from workerapp.execution.guard import read_at_most
 from workerapp.execution.trace import Content
 
 EVENT_STREAM, DONE = "text/event-stream", "[DONE]"
@@ -38,7 +39,7 @@ class ResponseReader:
         if self._is_stream and _OK <= response.status < _REDIRECT:
             return await self._read_stream(response, began, content)
         began()
-        payload, complete = await self._collect(content)
+        payload, complete = await read_at_most(content, self._limit)
         if not _OK <= response.status < _REDIRECT:
             return self._failures.of_status(response.status, response.headers, payload)
         if not complete:
@@ -51,7 +52,7 @@ class ResponseReader:
         self, response: aiohttp.ClientResponse, began: Callable[[], None], content: Content
     ) -> MappedResponse | Failure:
         if response.content_type != EVENT_STREAM:
-            payload, _ = await self._collect(content)
+            payload, _ = await read_at_most(content, self._limit)
             problem = f"with {response.content_type} and not with a stream of events"
             return self._failures.of_body(ErrorCode.RESPONSE_INVALID, response.status, problem, payload)
         assembly = Assembly(self._mapping)
@@ -82,17 +83,6 @@ class ResponseReader:
             return failed(ErrorCode.RESPONSE_INVALID, status, "with JSON that is nested too deeply", payload)
         except ValueError:
             return failed(ErrorCode.RESPONSE_NOT_JSON, status, "with a body that is not JSON", payload)
-
-    async def _collect(self, content: Content) -> tuple[bytes, bool]:
-        """The body, decompressed, and whether that is all of it; what is over the limit is never in memory."""
-        limit = self._limit
-        payload = await content.readany()
-        if content.at_eof() and len(payload) <= limit:
-            return payload, True
-        collected = bytearray(payload)
-        while len(collected) <= limit and (chunk := await content.readany()):
-            collected += chunk
-        return bytes(collected[:limit]), len(collected) <= limit
 
 
 def _text(payload: bytes, charset: str | None) -> str:

@@ -21,7 +21,7 @@ from workerapp.execution.circuit import Circuit
 from workerapp.execution.credentials import Credentials, TokenCache, TokenFailed, TokenLimits
 from workerapp.execution.exchange import Answer, Question
 from workerapp.execution.failures import Failure, FailureReader
-from workerapp.execution.guard import guarded_connector
+from workerapp.execution.guard import guarded_session
 from workerapp.execution.pace import Pace, TooLate
 from workerapp.execution.request import RenderedRequest, RequestBuilder
 from workerapp.execution.response import ResponseReader
@@ -99,14 +99,12 @@ class Target:
 
     async def __aenter__(self) -> Self:
         limits, spec = self._limits, self._spec
-        self._session = aiohttp.ClientSession(
-            connector=guarded_connector(
-                self._policy, dns_seconds=limits.dns_seconds, keepalive_seconds=limits.keepalive_seconds
-            ),
-            headers=self._builder.fixed_headers,
+        self._session = guarded_session(
+            self._policy,
             timeout=aiohttp.ClientTimeout(total=spec.timeout, connect=spec.connect_timeout),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
+            headers=self._builder.fixed_headers,
+            dns_seconds=limits.dns_seconds,
+            keepalive_seconds=limits.keepalive_seconds,
         )
         await self._open.enter_async_context(self._session)
         await self._open.enter_async_context(self._credentials)

@@ -1,0 +1,192 @@
+"""Real connections of a guarded session: no way around the guard reaches anybody, whatever a name resolves to."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+import aiohttp
+import httpx
+import pytest
+
+from tests.integration.test_target import serving, status
+from tests.outbound_bypasses import ADDRESSES, REBINDINGS, URLS
+from tests.scripted_names import script_names
+from workerapp.contract.outbound import REFUSED_PORTS, OutboundPolicy, OutboundRefused
+from workerapp.execution.guard import RefusedAddress, guarded_session, read_at_most
+
+TIMEOUT = aiohttp.ClientTimeout(total=5)
+PUBLIC_ONLY = OutboundPolicy.parse("", REFUSED_PORTS)
+#: This machine has many addresses; one of them stands for the public ones.
+PUBLIC = "127.0.0.2"
+ONE_PUBLIC = OutboundPolicy.parse(PUBLIC)
+#: Ours, and the client's own, which asserts that a URL has a scheme.
+REFUSALS = (OutboundRefused, aiohttp.ClientError, ValueError, AssertionError)
+
+
+class Witness:
+    """Listens where nobody must be reached, on every address of this machine."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.visits = 0
+
+    def visit(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.visits += 1
+        writer.close()
+
+
+@pytest.fixture
+async def witness() -> AsyncGenerator[Witness]:
+    listener = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+    seen = Witness(listener.getsockname()[1])
+    async with await asyncio.start_server(seen.visit, sock=listener):
+        yield seen
+
+
+def session(policy: OutboundPolicy, **options: Any) -> aiohttp.ClientSession:
+    return guarded_session(policy, timeout=TIMEOUT, **options)
+
+
+async def test_the_witness_sees_who_is_let_through(witness: Witness) -> None:
+    async with session(OutboundPolicy.parse("127.0.0.0/8,::1")) as client:
+        for host in ("127.0.0.1", "[::1]"):
+            with pytest.raises(aiohttp.ServerDisconnectedError):
+                await client.get(f"http://{host}:{witness.port}/")
+    assert witness.visits >= 2
+
+
+@pytest.mark.parametrize("kind", URLS)
+async def test_no_url_reaches_anybody_even_if_nobody_looks_at_it_before(
+    kind: str, witness: Witness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script_names(monkeypatch, *([["127.0.0.1"]] * 50))
+    async with session(PUBLIC_ONLY) as client:
+        for url in URLS[kind]:
+            with pytest.raises(REFUSALS):
+                await client.get(url.replace("{port}", str(witness.port)), allow_redirects=False)
+    assert witness.visits == 0
+
+
+@pytest.mark.parametrize("kind", ADDRESSES)
+async def test_a_name_of_such_an_address_is_not_connected_to(
+    kind: str, witness: Witness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for address in ADDRESSES[kind]:
+        script_names(monkeypatch, [address])
+        async with session(PUBLIC_ONLY) as client:
+            with pytest.raises(OutboundRefused, match=r"host\.example resolves to an address that may not be called"):
+                await client.get(f"http://host.example:{witness.port}/")
+    assert witness.visits == 0
+
+
+@pytest.mark.parametrize("kind", REBINDINGS)
+async def test_only_what_was_checked_is_connected_to(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = [[address.format(public=PUBLIC) for address in answers] for answers in REBINDINGS[kind]]
+    async with serving(status(200, "ok", Connection="close"), host=PUBLIC) as site:
+        names = script_names(monkeypatch, *script)
+        async with session(ONE_PUBLIC, dns_seconds=0) as client:
+            url = site.url.replace(PUBLIC, "rebound.example")
+            assert await (await client.get(url)).text() == "ok"
+            for _ in script[1:]:
+                with pytest.raises(OutboundRefused, match=r"127\.0\.0\.1 is a loopback address"):
+                    await client.get(url)
+    assert names.script == []
+    assert len(site.times) == 1
+
+
+async def test_a_literal_address_is_checked_at_the_socket(witness: Witness) -> None:
+    async with session(PUBLIC_ONLY) as client:
+        with pytest.raises(aiohttp.ClientConnectorError) as caught:
+            await client.get(f"http://127.0.0.1:{witness.port}/")
+    assert isinstance(caught.value.os_error, RefusedAddress)
+
+
+async def test_a_refused_port_is_refused_at_the_socket(witness: Witness) -> None:
+    async with session(OutboundPolicy.parse("127.0.0.0/8", [witness.port])) as client:
+        with pytest.raises(aiohttp.ClientConnectorError) as caught:
+            await client.get(f"http://127.0.0.1:{witness.port}/")
+    assert "another protocol" in str(caught.value.os_error)
+    assert witness.visits == 0
+
+
+async def test_the_systems_own_names_are_checked(witness: Witness) -> None:
+    async with session(PUBLIC_ONLY) as client:
+        with pytest.raises(OutboundRefused, match="localhost resolves to an address that may not be called"):
+            await client.get(f"http://localhost:{witness.port}/")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "internal.example", "2130706433", "[::ffff:127.0.0.1]"])
+async def test_a_redirect_is_checked_even_for_who_follows_it(
+    host: str, witness: Witness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script_names(monkeypatch, ["127.0.0.1"])
+    target = f"http://{host}:{witness.port}/"
+    async with serving(status(302, Location=target), host=PUBLIC) as site, session(ONE_PUBLIC) as client:
+        with pytest.raises(REFUSALS):
+            await client.get(site.url)
+    assert witness.visits == 0
+
+
+async def test_proxies_and_logins_of_the_environment_are_not_used(
+    witness: Witness, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{witness.port}")
+    (tmp_path / "netrc").write_text(f"machine {PUBLIC} login someone password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    async with serving(status(200, "ok"), host=PUBLIC) as site, session(ONE_PUBLIC) as client:
+        assert await (await client.get(site.url)).text() == "ok"
+    assert "Authorization" not in site.requests[0].headers
+    assert witness.visits == 0
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: a\r\n" % number for number in range(1000)) + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nX-Large: " + b"a" * 100_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 " + b"a" * 100_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX-Endless: " + b"a" * 1_000_000,
+    ],
+)
+async def test_a_head_of_an_answer_that_is_too_large_is_an_error(head: bytes) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head)
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(answer, PUBLIC, 0)
+    async with server, session(ONE_PUBLIC) as client:
+        with pytest.raises(aiohttp.ClientResponseError):
+            await client.get(f"http://{PUBLIC}:{server.sockets[0].getsockname()[1]}/")
+
+
+async def test_a_body_is_read_as_far_as_one_may() -> None:
+    async with serving(status(200, "a" * 1000), host=PUBLIC) as site, session(ONE_PUBLIC) as client:
+        bodies = [await read_at_most((await client.get(site.url)).content, limit) for limit in (10, 999, 1000, 5000)]
+    assert [(len(body), is_whole) for body, is_whole in bodies] == [
+        (10, False),
+        (999, False),
+        (1000, True),
+        (1000, True),
+    ]
+
+
+def registration(url: str) -> dict[str, Any]:
+    return {"name": "site", "url": url, "request": {"q": "{{ input }}"}}
+
+
+@pytest.mark.parametrize("kind", URLS)
+async def test_no_such_url_can_be_registered(kind: str, api: httpx.AsyncClient) -> None:
+    for url in _distinct(URLS[kind]):
+        refused = await api.post("/v1/endpoints", json=registration(url.replace("{port}", "8080")))
+        assert (refused.status_code, refused.json()["code"]) == (422, "url_refused"), url
+        assert refused.json()["errors"][0]["pointer"] == "/url"
+
+
+def _distinct(urls: Sequence[str]) -> list[str]:
+    return [*dict.fromkeys(urls)]
