@@ -95,17 +95,11 @@ class BoundedConnection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._in_body = False
         super().on_message_complete()
-        if self.cycle is not None and self.cycle.response_complete:
-            # The answer was first, so the time for another request begins now.
-            self._stop_timer()
-            self._unset_keepalive_if_required()
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self._in_body and self.cycle.response_complete:
+            # The rest of the body ends uvicorn's own time, and ours goes on until another request has begun.
             self._start_timer()
 
     def send_400_response(self, msg: str) -> None:

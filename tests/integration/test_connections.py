@@ -128,7 +128,7 @@ async def test_a_body_that_nobody_waits_for_does_not_keep_a_connection(database:
 
 
 async def test_a_connection_goes_on_when_the_body_comes_after_the_answer(database: TestDatabase) -> None:
-    async with connected(database, ConnectionLimits(keep_alive_seconds=1)) as line:
+    async with connected(database, SHORT) as line:
         line.send(post(None, length=4))
         assert (await line.answer())[0] == 401
         line.send(b"null" + GET + b"\r\n")
@@ -165,6 +165,7 @@ async def test_requests_that_come_at_once_are_answered_in_turn(database: TestDat
         (GET + b"".join(b"X-%d: a\r\n" % number for number in range(20)) + b"\r\n", 431, "headers_too_large"),
         (GET + b"X-Large: " + b"a" * 2000 + b"\r\n\r\n", 431, "headers_too_large"),
         (GET + b"X-" + b"a" * 2000 + b": a\r\n\r\n", 431, "headers_too_large"),
+        (GET + b"X-Flood: " + b"a" * 500_000, 431, "headers_too_large"),
         (b"HELO mail.example.com\r\n\r\n", 400, "bad_request"),
         (GET + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "bad_request"),
         (GET + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "bad_request"),
