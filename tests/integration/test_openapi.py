@@ -186,6 +186,11 @@ def test_every_operation_has_a_name_of_its_own_and_says_which_errors_it_answers(
         assert needed <= set(operation["responses"]), path
 
 
+def test_operations_that_take_a_body_can_answer_that_it_is_too_slow_or_too_large() -> None:
+    for (_, path), operation in contract().operations().items():
+        assert "requestBody" not in operation or {"408", "413"} <= set(operation["responses"]), path
+
+
 def test_operations_with_an_id_can_answer_that_there_is_nothing() -> None:
     for (_, path), operation in contract().operations().items():
         assert "{" not in path or "404" in operation["responses"], path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import aiohttp
@@ -176,17 +176,22 @@ async def test_a_body_is_read_as_far_as_one_may() -> None:
     ]
 
 
-def registration(url: str) -> dict[str, Any]:
+def endpoint(url: str) -> dict[str, Any]:
     return {"name": "site", "url": url, "request": {"q": "{{ input }}"}}
 
 
+def judge(url: str) -> dict[str, Any]:
+    return {"name": "judge", "spec": {"type": "webhook", "url": url}}
+
+
+@pytest.mark.parametrize(
+    ("path", "pointer", "body"), [("/v1/endpoints", "/url", endpoint), ("/v1/metrics", "/spec/url", judge)]
+)
 @pytest.mark.parametrize("kind", URLS)
-async def test_no_such_url_can_be_registered(kind: str, api: httpx.AsyncClient) -> None:
-    for url in _distinct(URLS[kind]):
-        refused = await api.post("/v1/endpoints", json=registration(url.replace("{port}", "8080")))
+async def test_no_such_url_can_be_registered(
+    kind: str, path: str, pointer: str, body: Callable[[str], dict[str, Any]], api: httpx.AsyncClient
+) -> None:
+    for url in URLS[kind]:
+        refused = await api.post(path, json=body(url.replace("{port}", "8080")))
         assert (refused.status_code, refused.json()["code"]) == (422, "url_refused"), url
-        assert refused.json()["errors"][0]["pointer"] == "/url"
-
-
-def _distinct(urls: Sequence[str]) -> list[str]:
-    return [*dict.fromkeys(urls)]
+        assert refused.json()["errors"][0]["pointer"] == pointer
