@@ -17,6 +17,7 @@ from gateway.auth.keyring import create_key, create_organization, open_keyring
 from gateway.auth.keys import TENANT_SCOPES
 from gateway.settings import GatewaySettings, load_gateway_settings
 from gateway.stream.server import Server, listen, server_config
+from gateway.transport.limits import ConnectionLimits
 from tests.contract import contract
 from tests.postgres import TestDatabase
 from workerapp.db.address import DatabaseAddress
@@ -62,7 +63,9 @@ async def _check(response: httpx.Response) -> None:
 
 
 def gateway_settings(database_url: str, **values: Any) -> GatewaySettings:
-    defaults = {"secret_keys": (SECRET_KEY,), "key_cache_seconds": 0, "pool_size": 5}
+    # Client and server share a loop, which may be busy for longer than an idle connection is kept by default.
+    connection = ConnectionLimits(keep_alive_seconds=60)
+    defaults = {"secret_keys": (SECRET_KEY,), "key_cache_seconds": 0, "pool_size": 5, "connection": connection}
     return load_gateway_settings(database_url=database_url, **_NO_FILE, **(defaults | values))
 
 

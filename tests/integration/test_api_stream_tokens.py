@@ -158,7 +158,7 @@ def other_operations() -> list[tuple[str, str]]:
     return sorted(
         (method, route.path)
         for route in routes()
-        if isinstance(route, Route) and route.path.startswith("/v1/") and not route.path.endswith("/events")
+        if isinstance(route, Route) and route.path.startswith("/v1/") and not route.path.endswith(("/events", "/ws"))
         for method in (route.methods or set()) - {"HEAD"}
     )
 

@@ -165,10 +165,3 @@ async def test_a_request_for_another_host_is_refused_and_probes_are_not(database
     assert (ours.status_code, probe.status_code, refused.value.status) == (200, 200, 421)
     assert (other.status_code, other.json()["code"]) == (421, "host_refused")
     assert 'the host "rebound.example.com"' in other.json()["detail"]
-
-
-async def test_a_request_where_a_handshake_belongs_is_told_so(served: Gateway) -> None:
-    async with served.client() as client:
-        answer = await client.get("/v1/ws")
-    assert (answer.status_code, answer.json()["code"]) == (426, "upgrade_needed")
-    assert (answer.headers["upgrade"], answer.headers["connection"]) == ("websocket", "Upgrade")

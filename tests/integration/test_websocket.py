@@ -207,8 +207,11 @@ async def test_who_has_no_key_is_refused_before_the_connection_is_one(served: Ga
     assert refused.value.status == 401
 
 
-async def test_request_that_is_no_handshake_is_answered_as_the_document_says(api: httpx.AsyncClient) -> None:
-    assert (await api.get(WS)).json()["code"] == "not_found"
+async def test_request_that_is_no_handshake_is_told_what_is_missing(served: Gateway) -> None:
+    async with served.client() as anyone:
+        answer = await anyone.get(WS)
+    assert (answer.status_code, answer.json()["code"]) == (426, "upgrade_needed")
+    assert (answer.headers["upgrade"], answer.headers["connection"]) == ("websocket", "Upgrade")
 
 
 async def test_stopping_gateway_says_that_it_drains_and_closes(database: TestDatabase, tenant: Tenant) -> None:
