@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -49,7 +47,7 @@ class Admission:
         origin = headers.get("origin")
         if not self._origins or origin is None or self._origins.allow(origin):
             return
-        if urlsplit(origin).netloc != headers.get("host", ""):
+        if origin.partition("://")[2] != headers.get("host", ""):
             raise OriginRefused(
                 f'A page of "{origin[:200]}" may not open a WebSocket here; '
                 "an operator adds its origin to GATEWAY_CORS_ORIGINS."

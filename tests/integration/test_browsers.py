@@ -99,10 +99,11 @@ async def test_a_websocket_is_opened_by_pages_that_may_by_our_own_and_by_program
         async with connected(shared, tenant, origin=origin) as socket:
             await socket.send(type="ping")
             assert await socket.next() == {"type": "pong"}
-    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-        async with connected(shared, tenant, origin=FOREIGN):
-            pass
-    assert refused.value.status == 403
+    for origin in (FOREIGN, "null", "http://[", f"{shared.url}.evil.example.com"):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            async with connected(shared, tenant, origin=origin):
+                pass
+        assert refused.value.status == 403
 
 
 async def test_without_the_setting_a_websocket_is_opened_by_every_page_that_has_a_token(
