@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator
@@ -25,6 +24,7 @@ from gateway.auth.key_watch import KeyWatch
 from gateway.auth.stream_tokens import StreamTokens
 from gateway.database import DatabaseUnreachable, ServingRefused, make_engine
 from gateway.errors import ApiError, BadRequest, MethodNotAllowed, NotFound, problem
+from gateway.imports import Imports
 from gateway.launcher import Launcher
 from gateway.metrics import Metrics
 from gateway.middleware import BodyLimit, BodyLimits, RequestContext, request_id
@@ -114,7 +114,7 @@ async def _lifespan(settings: GatewaySettings, hub: Hub, metrics: Metrics) -> As
         log=EventLog(engine),
         tail=tail,
         metrics=metrics,
-        imports=asyncio.Semaphore(settings.max_imports),
+        imports=Imports(settings.max_imports, settings.max_imports_per_organization),
     )
     try:
         await _look_for_database(services)

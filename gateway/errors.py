@@ -287,6 +287,15 @@ class OrganizationStreamsFull(ApiError):
         super().__init__(detail, headers={"Retry-After": str(retry_after)})
 
 
+class OrganizationImportsFull(ApiError):
+    """The process reads as many imports of the organization as it may."""
+
+    status, code, title = 429, "too_many_imports", "Too many imports are read"
+
+    def __init__(self, detail: str, retry_after: int = 5) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after)})
+
+
 class Unavailable(ApiError):
     """It will work again, or soon for the first time."""
 

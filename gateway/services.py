@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import cast
 
@@ -12,6 +11,7 @@ from starlette.requests import HTTPConnection
 from gateway.auth.key_finder import KeyFinder
 from gateway.auth.key_watch import KeyWatch
 from gateway.auth.stream_tokens import StreamTokens
+from gateway.imports import Imports
 from gateway.launcher import Launcher
 from gateway.metrics import Metrics
 from gateway.outbox import Hints
@@ -36,8 +36,7 @@ class Services:
     log: EventLog
     tail: Tail
     metrics: Metrics
-    #: Held by each import.
-    imports: asyncio.Semaphore
+    imports: Imports
 
 
 def services_of(connection: HTTPConnection) -> Services:

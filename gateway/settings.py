@@ -53,10 +53,11 @@ class GatewaySettings(SharedSettings):
     body_receive_seconds: float = Field(default=60, gt=0)
     max_tests_per_request: int = Field(default=10_000, ge=1)
     max_tests_per_set: int = Field(default=200_000, ge=1)
-    #: The largest file of tests, the largest test in one, how many are read at once, and how long one may take to come.
+    #: The largest file of tests, the largest test in one, how many are read at once, and how long one may take.
     max_import_bytes: int = Field(default=200 * 1024 * 1024, ge=1024)
     max_test_bytes: int = Field(default=MAX_RECORD_BYTES, ge=1024)
     max_imports: int = Field(default=4, ge=1)
+    max_imports_per_organization: int = Field(default=2, ge=1)
     import_receive_seconds: float = Field(default=600, gt=0)
     page_size: int = Field(default=50, ge=1)
     max_page_size: int = Field(default=500, ge=1)

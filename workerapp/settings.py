@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from workerapp.db.settings import SettingsInvalid, SharedSettings, load_settings
 
 __all__ = [
+    "CoordinationSettings",
     "LaneSettings",
     "OutboxSettings",
     "RetentionSettings",
@@ -46,6 +47,24 @@ class LaneSettings(BaseModel):
     watch_pause: float
     #: How many seconds a lane may be silent before it counts as dead.
     grace: float
+    #: How long a lane's turn at an endpoint is that has not a place for each of its lanes.
+    turn: float
+
+
+class CoordinationSettings(BaseModel):
+    """How those who ask an endpoint share what it takes; all in seconds but the number of tests."""
+
+    model_config = ConfigDict(frozen=True)
+
+    #: Between two looks at what the others do.
+    pause: float
+    #: How long a share is held without renewing.
+    lease: float
+    turn: float
+    #: How long others are told to wait when the endpoint asks for it, at most.
+    longest_hold: float
+    circuit_tests: int
+    circuit_seconds: float
 
 
 class SweeperSettings(BaseModel):
@@ -136,6 +155,8 @@ class WorkerSettings(SharedSettings):
     lane_idle_seconds: float = Field(default=1.0, gt=0)
     lane_grace_seconds: float = Field(default=10, ge=0)
     lane_watch_seconds: float = Field(default=0.5, gt=0)
+    #: Where an endpoint takes fewer requests at once than it has lanes, each asks it for so long, then another.
+    lane_turn_seconds: float = Field(default=5, gt=0)
 
     #: Seconds between two reports of a worker, and two looks whether it has to stop a task, while no hint comes.
     report_seconds: float = Field(default=2, gt=0)
@@ -143,8 +164,11 @@ class WorkerSettings(SharedSettings):
     #: Before a request is tried again: this long at first, then twice as long each time, up to the second figure.
     target_backoff_seconds: float = Field(default=0.5, gt=0)
     target_backoff_max_seconds: float = Field(default=8, gt=0)
-    #: So many tests in a row that cannot reach the application, and a lane does not ask it any more; 0: never.
+    #: So many tests of a lane in a row that cannot reach the application, and no lane asks it for so long; 0: never.
     target_circuit_tests: int = Field(default=25, ge=0)
+    target_circuit_seconds: float = Field(default=30, gt=0, le=86_400)
+    #: When an application answers Retry-After, all lanes wait, so long at most before one asks it again.
+    target_hold_max_seconds: float = Field(default=60, gt=0, le=86_400)
     #: Characters that the answers to all turns of a test may have together.
     target_conversation_length: int = Field(default=4_000_000, ge=1, le=100_000_000)
     #: Of a request and a response that an invocation shows, so much of each body.
@@ -198,6 +222,19 @@ class WorkerSettings(SharedSettings):
             idle_seconds=self.lane_idle_seconds,
             watch_pause=self.lane_watch_seconds,
             grace=self.lane_grace_seconds,
+            turn=self.lane_turn_seconds,
+        )
+
+    @cached_property
+    def coordination(self) -> CoordinationSettings:
+        """What concerns those who ask the same endpoint."""
+        return CoordinationSettings(
+            pause=self.lane_watch_seconds,
+            lease=self.lane_lease_seconds,
+            turn=self.lane_turn_seconds,
+            longest_hold=self.target_hold_max_seconds,
+            circuit_tests=self.target_circuit_tests,
+            circuit_seconds=self.target_circuit_seconds,
         )
 
     @cached_property

@@ -70,14 +70,11 @@ async def import_tests(request: Request, caller: Caller) -> Response:
         await DEFINITION.find_usable(connection, caller, key)
     query = read_query(request, ImportQuery)
     file = TestFile(form=_format(request), names=query.names(), settings=services.settings)
-    if services.imports.locked():
-        raise ImportsFull("The server reads as many imports as it may at once; try again shortly.", retry_after=5)
-    async with services.imports:
-        with TemporaryFile() as tests:
-            references = References(services.settings.outbound)
-            count = await _read(request, file, tests, references)
-            await _check(services, caller, references)
-            return answer(await _store(services, caller, key, tests, count, mode=query.mode))
+    with services.imports.place(caller.organization_id), TemporaryFile() as tests:
+        references = References(services.settings.outbound)
+        count = await _read(request, file, tests, references)
+        await _check(services, caller, references)
+        return answer(await _store(services, caller, key, tests, count, mode=query.mode))
 
 
 async def _read(request: Request, file: TestFile, tests: BinaryIO, references: References) -> int:

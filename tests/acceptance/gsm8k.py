@@ -22,9 +22,13 @@ def configure(
     total: int = TOTAL,
     tag: Callable[[str], str] | None = None,
     max_attempts: int = 3,
+    limits: dict[str, Any] | None = None,
     **configuration: Any,
 ) -> str:
-    """Store the benchmark, or its first questions, each with a tag; the id of its configuration."""
+    """Store the benchmark, or its first questions, each with a tag; the id of its configuration.
+
+    `limits` are the endpoint's.
+    """
     questions = json_lines(shared / "data" / "gsm8k" / "questions.jsonl")[:total]
     return client.configure(
         endpoint={
@@ -32,6 +36,7 @@ def configure(
             "request": {"model": model, "messages": [{"role": "user", "content": "{{ input }}"}]},
             "response": {"output": "$.choices[0].message.content"},
             "max_attempts": max_attempts,
+            **(limits or {}),
         },
         tests=[
             {"input": row["question"], "expected": row["expected"]}

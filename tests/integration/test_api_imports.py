@@ -11,8 +11,9 @@ import httpx
 
 from tests.definitions import created
 from tests.postgres import TestDatabase
-from tests.rest import Tenant, gateway
+from tests.rest import Gateway, Tenant, add_tenant, gateway
 
+A_TEST = b'{"input": "a"}\n'
 JSONL, CSV = {"Content-Type": "application/x-ndjson"}, {"Content-Type": "text/csv; charset=utf-8"}
 
 
@@ -199,26 +200,56 @@ async def test_a_body_without_a_length_is_limited_as_it_comes(database: TestData
         assert await stored(api, path) == []
 
 
+class SlowImport:
+    """An import that has a place and whose body does not come: a server asks for the body when it begins to read it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    @classmethod
+    async def begin(cls, served: Gateway, tenant: Tenant, path: str) -> SlowImport:
+        url = httpx.URL(served.url)
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        head = f"POST {path}/import HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {tenant.secret}\r\n"
+        head += f"Content-Type: application/jsonl\r\nContent-Length: {len(A_TEST)}\r\nExpect: 100-continue\r\n\r\n"
+        writer.write(head.encode())
+        assert b" 100 " in await reader.readuntil(b"\r\n\r\n")
+        return cls(reader, writer)
+
+    async def end(self) -> None:
+        """Send the body."""
+        self._writer.write(A_TEST)
+        assert b" 200 " in await self._reader.readline()
+        self._writer.close()
+
+
 async def test_imports_beyond_those_read_at_once_are_refused(database: TestDatabase, tenant: Tenant) -> None:
-    arrived, go_on = asyncio.Event(), asyncio.Event()
-
-    async def slow() -> AsyncIterator[bytes]:
-        yield lines({"input": "a"})
-        arrived.set()
-        await go_on.wait()
-
     async with gateway(database.url, max_imports=1) as small, small.client(tenant) as api:
         path = await new_set(api)
-        first = asyncio.create_task(api.post(f"{path}/import", content=slow(), headers=JSONL))
-        await arrived.wait()
-        await _until_held(api, path)
+        slow = await SlowImport.begin(small, tenant, path)
         problem = await refused(api, path, lines({"input": "b"}), JSONL, 503)
         assert problem["code"] == "imports_full"
         # Who sends slowly keeps nobody else from changing the set.
         assert (await api.post(f"{path}/tests", json={"tests": [{"input": "b"}]})).status_code == 201
-        go_on.set()
-        assert (await first).json()["imported"] == 1
+        await slow.end()
         assert [test["input"] for test in await stored(api, path)] == ["b", "a"]
+
+
+async def test_an_organization_cannot_take_all_places_for_imports(database: TestDatabase, tenant: Tenant) -> None:
+    async with (
+        gateway(database.url, max_imports=2, max_imports_per_organization=1) as served,
+        served.client(tenant) as api,
+        served.client(add_tenant(database)) as stranger,
+    ):
+        path, theirs = await new_set(api), await new_set(stranger)
+        slow = await SlowImport.begin(served, tenant, path)
+        answer = await api.post(f"{path}/import", content=lines({"input": "b"}), headers=JSONL)
+        assert (answer.status_code, answer.json()["code"]) == (429, "too_many_imports")
+        assert answer.headers["retry-after"] == "5"
+        imported = await stranger.post(f"{theirs}/import", content=lines({"input": "c"}), headers=JSONL)
+        assert imported.status_code == 200
+        await slow.end()
+        assert (await api.post(f"{path}/import", content=lines({"input": "d"}), headers=JSONL)).status_code == 200
 
 
 async def test_a_file_that_does_not_arrive_in_time_is_refused(database: TestDatabase, tenant: Tenant) -> None:
@@ -232,9 +263,3 @@ async def test_a_file_that_does_not_arrive_in_time_is_refused(database: TestData
         assert b'"code":"upload_too_slow"' in (await reader.read(4096)).replace(b": ", b":")
         writer.close()
         await writer.wait_closed()
-
-
-async def _until_held(api: httpx.AsyncClient, path: str) -> None:
-    """Try until the one import that may be read is another one."""
-    while (await api.post(f"{path}/import", content=b"[]", headers=JSONL)).status_code != 503:
-        pass

@@ -12,17 +12,15 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.integration.lane_runs import Runs, serving
+from tests.integration.lane_runs import Runs, opened_runs, serving
 from tests.postgres import TestDatabase
-from tests.records import act_for, add_organization, connect
+from tests.records import act_for, add_organization
 from tests.rest import SECRET_KEY
 from tests.stack.judge import JudgeServer, Reply, judge_server, replies
 from workerapp.contract.endpoint_secrets import hide_secrets, secrets_of
 from workerapp.contract.repetition import AnswersAgain
 from workerapp.contract.specs import EndpointSpec
-from workerapp.db.engine import WorkerDatabase
 from workerapp.execution.plan import RESCORE_OF
-from workerapp.settings import WorkerSettings
 
 GOOD, BAD = '{"reason": "right", "passed": true}', '{"reason": "wrong", "passed": false}'
 CHAT = {"name": "our judge", "preset": "openai_chat", "model": "large"}
@@ -30,24 +28,8 @@ CHAT = {"name": "our judge", "preset": "openai_chat", "model": "large"}
 
 @pytest.fixture
 def runs(database: TestDatabase) -> Iterator[Runs]:
-    settings = WorkerSettings(
-        database_url=database.url,
-        outbound_allow="127.0.0.0/8",
-        lane_idle_seconds=0.05,
-        target_backoff_seconds=0.01,
-        secret_keys=(SECRET_KEY,),
-    )
-    with connect(database.admin_url) as admin:
-        worker_database = WorkerDatabase(settings.database)
-        try:
-            yield Runs(
-                admin=admin,
-                settings=settings,
-                database=worker_database,
-                organization_id=add_organization(admin),
-            )
-        finally:
-            worker_database.engine.dispose()
+    with opened_runs(database, secret_keys=(SECRET_KEY,)) as opened:
+        yield opened
 
 
 def llm(server: JudgeServer, **fields: Any) -> dict[str, Any]:

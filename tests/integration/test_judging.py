@@ -8,31 +8,16 @@ from typing import Any
 
 import pytest
 
-from tests.integration.lane_runs import Runs, serving
+from tests.integration.lane_runs import Runs, opened_runs, serving
 from tests.postgres import TestDatabase
-from tests.records import add_organization, connect
-from workerapp.db.engine import WorkerDatabase
-from workerapp.settings import WorkerSettings
 
 NUMBERS = {"type": "json_schema", "schema": {"type": "array", "items": {"type": "integer"}}}
 
 
 @pytest.fixture
 def runs(database: TestDatabase) -> Iterator[Runs]:
-    settings = WorkerSettings(
-        database_url=database.url, outbound_allow="127.0.0.0/8", lane_idle_seconds=0.05, target_backoff_seconds=0.01
-    )
-    with connect(database.admin_url) as admin:
-        worker_database = WorkerDatabase(settings.database)
-        try:
-            yield Runs(
-                admin=admin,
-                settings=settings,
-                database=worker_database,
-                organization_id=add_organization(admin),
-            )
-        finally:
-            worker_database.engine.dispose()
+    with opened_runs(database) as opened:
+        yield opened
 
 
 async def judged(runs: Runs, test: dict[str, Any], **spec: Any) -> Any:

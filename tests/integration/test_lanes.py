@@ -13,37 +13,20 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from tests.integration.lane_runs import Runs, serving
+from tests.integration.lane_runs import Runs, opened_runs, serving
 from tests.postgres import TestDatabase
 from tests.records import add_organization, connect
 from workerapp.contract.endpoint_secrets import hide_secrets, secrets_of
 from workerapp.contract.specs import EndpointSpec
-from workerapp.db.engine import WorkerDatabase
 from workerapp.db.sealing import new_key
-from workerapp.execution.lanes import SliceOutcome, SliceReport, run_slice
-from workerapp.settings import WorkerSettings
+from workerapp.execution.lanes import SliceOutcome
+from workerapp.execution.slices import SliceReport, run_slice
 
 
 @pytest.fixture
 def runs(database: TestDatabase) -> Iterator[Runs]:
-    settings = WorkerSettings(
-        database_url=database.url,
-        outbound_allow="127.0.0.0/8",
-        lane_lease_seconds=2,
-        lane_idle_seconds=0.05,
-        target_backoff_seconds=0.01,
-    )
-    with connect(database.admin_url) as admin:
-        worker_database = WorkerDatabase(settings.database)
-        try:
-            yield Runs(
-                admin=admin,
-                settings=settings,
-                database=worker_database,
-                organization_id=add_organization(admin),
-            )
-        finally:
-            worker_database.engine.dispose()
+    with opened_runs(database, lane_lease_seconds=2) as opened:
+        yield opened
 
 
 def questions(count: int) -> list[dict[str, Any]]:

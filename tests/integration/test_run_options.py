@@ -10,35 +10,21 @@ from uuid import UUID, uuid5
 
 import pytest
 
-from tests.integration.lane_runs import EQUALS, MAX_RESULTS, Runs, serving
+from tests.integration.lane_runs import EQUALS, MAX_RESULTS, Runs, opened_runs, serving
 from tests.postgres import TestDatabase
-from tests.records import add_configuration, add_organization, add_run_group, connect
+from tests.records import add_configuration, add_run_group, connect
 from workerapp.contract.repetition import AnswersAgain, TestsAgain
 from workerapp.contract.states import ResultStatus
-from workerapp.db.engine import WorkerDatabase
 from workerapp.execution.lanes import SliceOutcome
 from workerapp.execution.plan import PlanFailed, revive_run
-from workerapp.settings import WorkerSettings
 
 NOWHERE = "http://127.0.0.1:9/"
 
 
 @pytest.fixture
 def runs(database: TestDatabase) -> Iterator[Runs]:
-    settings = WorkerSettings(
-        database_url=database.url, outbound_allow="127.0.0.0/8", lane_idle_seconds=0.05, target_backoff_seconds=0.01
-    )
-    with connect(database.admin_url) as admin:
-        worker_database = WorkerDatabase(settings.database)
-        try:
-            yield Runs(
-                admin=admin,
-                settings=settings,
-                database=worker_database,
-                organization_id=add_organization(admin),
-            )
-        finally:
-            worker_database.engine.dispose()
+    with opened_runs(database) as opened:
+        yield opened
 
 
 def questions(count: int, *, wrong: tuple[int, ...] = (), **fields: Any) -> list[dict[str, Any]]:

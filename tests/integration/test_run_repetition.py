@@ -8,15 +8,12 @@ from uuid import UUID
 
 import pytest
 
-from tests.integration.lane_runs import Runs, serving
+from tests.integration.lane_runs import Runs, opened_runs, serving
 from tests.postgres import TestDatabase
-from tests.records import add_organization, connect
 from workerapp.contract.metrics import HttpStatus, StartsWith
 from workerapp.contract.repetition import AnswersAgain, TestsAgain
 from workerapp.contract.states import ResultStatus
-from workerapp.db.engine import WorkerDatabase
 from workerapp.execution.plan import PlanFailed
-from workerapp.settings import WorkerSettings
 
 #: The application echoes, and does not answer what begins with "broken".
 TESTS: list[dict[str, Any]] = [
@@ -30,20 +27,8 @@ OUTCOME = {"right": "pass", "wrong": "fail", "broken": "error", "w-other": "fail
 
 @pytest.fixture
 def runs(database: TestDatabase) -> Iterator[Runs]:
-    settings = WorkerSettings(
-        database_url=database.url, outbound_allow="127.0.0.0/8", lane_idle_seconds=0.05, target_backoff_seconds=0.01
-    )
-    with connect(database.admin_url) as admin:
-        worker_database = WorkerDatabase(settings.database)
-        try:
-            yield Runs(
-                admin=admin,
-                settings=settings,
-                database=worker_database,
-                organization_id=add_organization(admin),
-            )
-        finally:
-            worker_database.engine.dispose()
+    with opened_runs(database) as opened:
+        yield opened
 
 
 async def test_a_rerun_has_the_tests_of_its_source_whatever_the_set_has_become(runs: Runs):

@@ -322,16 +322,6 @@ async def test_retry_after_may_be_a_date() -> None:
     assert site.times[1] - site.times[0] > 0.5
 
 
-async def test_hold_keeps_every_request_of_the_target_back() -> None:
-    async with serving(output("a")) as site, target(site.url) as asked:
-        began = time.monotonic()
-        asked.hold(0.3)
-        asked.hold(0.1)
-        answers = await asyncio.gather(*(asked.ask(question()) for _ in range(3)))
-    assert {answer.output for answer in answers} == {"a"}
-    assert site.times[0] - began > 0.25
-
-
 async def test_wait_longer_than_the_test_has_time_is_an_error_at_once() -> None:
     async with (
         serving(status(429, "slow down", Retry_After="60")) as site,

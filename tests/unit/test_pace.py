@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from workerapp.execution.pace import Pace, TooLate
+from workerapp.execution.rate import SteadyRate
 
 
 async def test_after_a_hold_the_oldest_test_goes_first() -> None:
@@ -42,7 +43,7 @@ async def test_turn_after_the_deadline_is_refused_at_once() -> None:
 
 
 async def test_test_that_gives_up_does_not_use_a_turn() -> None:
-    pace, loop = Pace(per_second=10), asyncio.get_running_loop()
+    pace, loop = Pace(SteadyRate(10)), asyncio.get_running_loop()
     deadline = loop.time() + 10
     await pace.turn(0.0, deadline)
     leaving = asyncio.create_task(pace.turn(1.0, deadline))
@@ -55,7 +56,7 @@ async def test_test_that_gives_up_does_not_use_a_turn() -> None:
 
 
 async def test_rate_is_kept_and_a_pause_saves_up_nothing() -> None:
-    pace, loop = Pace(per_second=100), asyncio.get_running_loop()
+    pace, loop = Pace(SteadyRate(100)), asyncio.get_running_loop()
     began = loop.time()
     for _ in range(11):
         await pace.turn(began, began + 10)

@@ -116,6 +116,30 @@ endpoint = Table(
     _optional("archived_at", Time),
 )
 
+endpoint_state = Table(
+    "endpoint_state",
+    metadata,
+    _key("endpoint_id", Uuid),
+    _needed("organization_id", Uuid),
+    _optional("next_request_at", Time),
+    _optional("held_until", Time),
+    _optional("circuit_open_until", Time),
+    _optional("circuit_tried_until", Time),
+    _optional("circuit_reason", OptionalJSON),
+)
+
+endpoint_share = Table(
+    "endpoint_share",
+    metadata,
+    _key("endpoint_id", Uuid),
+    _key("holder", Uuid),
+    _needed("organization_id", Uuid),
+    _needed("granted", Integer),
+    _needed("wanted", Integer),
+    _needed("since", Time),
+    _needed("lease_until", Time),
+)
+
 test_set = Table(
     "test_set",
     metadata,

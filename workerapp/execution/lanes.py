@@ -1,51 +1,30 @@
 """A lane: one member of a run's chord, which leases pending tests, executes them concurrently and records the results.
 
-A lane works in slices. It starts only with the slice its message names, so a message delivered twice does nothing. Its
-lease on itself and on its tests is renewed while it works; when its process dies the leases end and others take over.
+Its lease on itself and on its tests is renewed while it works; when its process dies the leases end and others take
+over. How many of its tests are under way is a matter of the endpoint's places, which all lanes of the endpoint share.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from enum import StrEnum
 from time import monotonic
 from typing import Any
-from uuid import UUID, uuid4
 
 import psycopg
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from workerapp.contract.events import CONTROL_CHANNEL, EVENT_CHANNEL
-from workerapp.contract.specs import ConfigurationSpec
-from workerapp.db.address import DatabaseAddress
-from workerapp.db.connection import ROLE
 from workerapp.db.statements import load
-from workerapp.execution.credentials import TokenCache
-from workerapp.execution.judges.endpoints import StoredEndpoints
-from workerapp.execution.trial import LeasedTest, Trials, Unopened, open_trials
-from workerapp.settings import LaneSettings, WorkerSettings
-
-logger = logging.getLogger(__name__)
+from workerapp.execution.coordination import Coordination
+from workerapp.execution.places import Places
+from workerapp.execution.trial import LeasedTest, Trials, Unopened
+from workerapp.settings import LaneSettings
 
 SQL = load("lanes")
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LaneSlice:
-    """One slice of one lane, for one tenant."""
-
-    test_run_id: UUID
-    number: int
-    slice: int
-    organization_id: str
-    user_id: str | None = None
-    #: Who works on it: a new value for every start.
-    holder: UUID = field(default_factory=uuid4)
+#: So many turns a lane waits for a place at its endpoint before it makes way for other tasks.
+PATIENCE = 2
 
 
 class SliceOutcome(StrEnum):
@@ -61,58 +40,6 @@ class SliceOutcome(StrEnum):
     PASSED = "passed"
 
 
-@dataclass(frozen=True, slots=True)
-class SliceReport:
-    """How a slice ended, how many tests it executed, and after how many seconds a busy lane may be free."""
-
-    outcome: SliceOutcome
-    tests: int = 0
-    free_in: float = 0.0
-
-
-async def run_slice(work: LaneSlice, settings: WorkerSettings, tokens: TokenCache | None = None) -> SliceReport:
-    """Execute pending tests until the slice's time is up or nothing is left; `tokens` are those of earlier slices."""
-    async with _connect(settings.database, work) as connection:
-        keys = {"run": work.test_run_id, "number": work.number, "slice": work.slice, "holder": work.holder}
-        start = await _fetch(connection, "start", keys | {"lease": settings.lanes.lease})
-        if start is None:
-            return await _not_started(connection, keys)
-        if start["before"] is not None:
-            await connection.execute(SQL["inherit"], keys | {"before": start["before"]})
-        try:
-            judges = StoredEndpoints(connection, settings.sealer).find
-            async with open_trials(start, settings, work.test_run_id, judges, tokens) as trials:
-                configuration = ConfigurationSpec.model_validate(start["snapshot"]["configuration"])
-                lane = Lane(
-                    connection=connection,
-                    keys=keys,
-                    trials=trials,
-                    limit=start["concurrency"],
-                    settings=settings.lanes,
-                    sequential=configuration.mode == "sequential",
-                    ends_at_failures=configuration.max_failures is not None,
-                )
-                outcome = await lane.work(stopped=start["settled"] or start["cancelled"])
-        except BaseException:
-            await _let_go(connection, keys)
-            raise
-        if outcome is SliceOutcome.FINISHED:
-            await connection.execute(SQL["finish"], keys)
-            await connection.execute(SQL["settle"], keys)
-            await connection.execute("SELECT pg_notify(%s, '')", (EVENT_CHANNEL,))
-        return SliceReport(outcome, tests=lane.recorded)
-
-
-async def _not_started(connection: psycopg.AsyncConnection[dict[str, Any]], keys: dict[str, Any]) -> SliceReport:
-    """Tell why. A lane that has finished says so again: whoever finished it may not have lived to record its task."""
-    lane = await _fetch(connection, "not_started", keys)
-    if lane is None:
-        return SliceReport(SliceOutcome.PASSED)
-    if lane["finished"]:
-        return SliceReport(SliceOutcome.FINISHED)
-    return SliceReport(SliceOutcome.BUSY, free_in=lane["seconds"])
-
-
 class Lane:
     """The coroutines of one slice: one leases, as many as the limit execute, one records, two keep and watch."""
 
@@ -126,32 +53,40 @@ class Lane:
         settings: LaneSettings,
         sequential: bool,
         ends_at_failures: bool,
+        coordination: Coordination | None = None,
     ) -> None:
+        """`coordination` is that with others who ask the same endpoint; None if nobody is asked."""
         self.recorded = 0
         self._connection = connection
         self._keys = keys
         self._trials = trials
         self._limit = limit
         self._settings = settings
-        #: In sequence a test is leased only when the one before has ended.
-        self._ahead = 0 if sequential else limit
+        #: Then a test is leased only when the one before has ended.
+        self._is_sequential = sequential
         #: And recorded, where its failure may be the last one that the run is to have.
         self._one_by_one = sequential and ends_at_failures
+        self._coordination = coordination
+        self._places = Places(limit) if coordination is None else coordination.places
         self._backlog: asyncio.Queue[LeasedTest] = asyncio.Queue()
         self._executing = 0
+        #: Leased and not finished: in the backlog, waiting for a place, or executed.
+        self._in_hand = 0
         self._finished: list[dict[str, Any]] = []
         self._changed = asyncio.Event()
         self._unrecorded = asyncio.Event()
         self._hinted = asyncio.Event()
         self._ends_at = monotonic() + settings.slice_seconds
-        self._stopped = False
+        self._stopped = self._is_ending = False
 
     async def work(self, *, stopped: bool) -> SliceOutcome:
         """Work until the time is up (`CONTINUES`), or until nothing is left or the run has ended (`FINISHED`)."""
         self._stopped = stopped
         executors = [asyncio.create_task(self._execute()) for _ in range(self._limit)]
         recorder = asyncio.create_task(self._record())
-        others = (recorder, asyncio.create_task(self._keep()), asyncio.create_task(self._watch()), *executors)
+        others = [recorder, asyncio.create_task(self._keep()), asyncio.create_task(self._watch()), *executors]
+        if self._coordination is not None:
+            others.append(asyncio.create_task(self._coordination.run()))
         try:
             outcome = await self._until_failure(self._feed(), *others)
             await self._until_failure(self._settle_down(), *others)
@@ -166,36 +101,49 @@ class Lane:
     async def _feed(self) -> SliceOutcome:
         """Keep the backlog filled; ends when the slice does, or when there is nothing this lane could wait for."""
         while not self._stopped and monotonic() < self._ends_at:
-            waiting = self._backlog.qsize() + self._executing + (len(self._finished) if self._one_by_one else 0)
-            if waiting >= self._limit + self._ahead // 2:
+            if self._places.seconds_without() > PATIENCE * self._settings.turn:
+                break
+            places = self._places.limit
+            ahead = 0 if self._is_sequential else places
+            waiting = self._in_hand + (len(self._finished) if self._one_by_one else 0)
+            if waiting >= places + ahead // 2:
                 await self._wait_for_change(0.05)
                 continue
-            leased = await self._lease(self._limit + self._ahead - waiting)
+            most = min(places + ahead - waiting, self._settings.batch)
+            leased = await self._lease(most)
+            # What is left at the end is all there is use for; who waits for others to end may be needed yet.
+            self._places.want(self._limit if leased == most else max(self._in_hand, 1))
             if leased:
                 continue
-            if self._backlog.qsize() + self._executing + len(self._finished) == 0 and not await self._orphans():
+            if self._in_hand + len(self._finished) == 0 and not await self._orphans():
                 return SliceOutcome.FINISHED
             await self._wait_for_change(self._settings.idle_seconds)
         return SliceOutcome.CONTINUES
 
     async def _lease(self, most: int) -> int:
-        row = self._keys | {"most": min(most, self._settings.batch), "lease": self._settings.lease}
+        row = self._keys | {"most": most, "lease": self._settings.lease}
         cursor = await self._connection.execute(SQL["lease"], row)
         tests = await cursor.fetchall()
         for test in tests:
             self._backlog.put_nowait(LeasedTest(**test))
+        self._in_hand += len(tests)
         return len(tests)
 
     async def _execute(self) -> None:
         while True:
             test = await self._backlog.get()
-            self._executing += 1
-            try:
-                self._finished.append(await self._trials.execute(test))
-            finally:
-                self._executing -= 1
-                self._changed.set()
-                self._unrecorded.set()
+            async with self._places:
+                await self._trials.begin()
+                if self._is_ending:
+                    continue
+                self._executing += 1
+                try:
+                    self._finished.append(await self._trials.execute(test))
+                finally:
+                    self._executing -= 1
+                    self._in_hand -= 1
+                    self._changed.set()
+                    self._unrecorded.set()
 
     async def _record(self) -> None:
         """Write what has finished, as often as the pause allows; a batch costs hardly more than one result."""
@@ -205,7 +153,7 @@ class Lane:
             await self._flush()
             pause_ends_at = monotonic() + self._settings.record_pause
             # Nobody waits for company where none is coming: the last results are written at once.
-            while (left := pause_ends_at - monotonic()) > 0 and self._executing + self._backlog.qsize() > 0:
+            while (left := pause_ends_at - monotonic()) > 0 and self._in_hand > 0:
                 await self._wait(self._unrecorded, left)
                 self._unrecorded.clear()
             if self._finished:
@@ -216,7 +164,7 @@ class Lane:
         batch = list(self._finished)
         if not batch:
             return
-        row = await _fetch(self._connection, "record", self._keys | {"results": Jsonb(batch)})
+        row = await fetch(self._connection, "record", self._keys | {"results": Jsonb(batch)})
         await self._connection.execute("SELECT pg_notify(%s, '')", (EVENT_CHANNEL,))
         del self._finished[: len(batch)]
         self.recorded += len(batch)
@@ -227,7 +175,7 @@ class Lane:
         """Renew the leases; learn that this lane was taken over."""
         while True:
             await asyncio.sleep(self._settings.keep_pause)
-            row = await _fetch(self._connection, "keep", self._keys | {"lease": self._settings.lease})
+            row = await fetch(self._connection, "keep", self._keys | {"lease": self._settings.lease})
             if row is None or not row["held"]:
                 self._stop()
 
@@ -236,7 +184,7 @@ class Lane:
         self._connection.add_notify_handler(lambda _: self._hinted.set())
         await self._connection.execute(f"LISTEN {CONTROL_CHANNEL}".encode())
         while True:
-            row = await _fetch(self._connection, "watch", self._keys)
+            row = await fetch(self._connection, "watch", self._keys)
             if row is None or row["ended"]:
                 self._stop()
             await self._wait(self._hinted, self._settings.watch_pause)
@@ -249,13 +197,17 @@ class Lane:
 
     async def _settle_down(self) -> None:
         """Let the tests that are under way end and be recorded; a run that has ended does not wait for them."""
+        self._is_ending = True
+        self._places.want(0)
+        self._places.lower()
         while not self._backlog.empty():
             self._backlog.get_nowait()
+            self._in_hand -= 1
         while (self._executing or self._finished) and not self._stopped:
             await self._wait_for_change(1.0)
 
     async def _orphans(self) -> bool:
-        row = await _fetch(self._connection, "orphans", self._keys)
+        row = await fetch(self._connection, "orphans", self._keys)
         return row is not None and row["tests"] > 0
 
     async def _wait_for_change(self, most: float) -> None:
@@ -282,27 +234,9 @@ class Lane:
         return task.result()
 
 
-@asynccontextmanager
-async def _connect(address: DatabaseAddress, work: LaneSlice) -> AsyncIterator[psycopg.AsyncConnection[dict[str, Any]]]:
-    conninfo = address.conninfo(role=ROLE, application_name="lane")
-    connection = await psycopg.AsyncConnection.connect(conninfo, autocommit=True, row_factory=dict_row)
-    async with connection:
-        tenant = {"organization_id": str(work.organization_id), "user_id": work.user_id or ""}
-        await connection.execute(SQL["act_for"], tenant)
-        yield connection
-
-
-async def _fetch(
+async def fetch(
     connection: psycopg.AsyncConnection[dict[str, Any]], name: str, row: dict[str, Any]
 ) -> dict[str, Any] | None:
+    """The row of a statement on lanes, if there is one."""
     cursor = await connection.execute(SQL[name], row)
     return await cursor.fetchone()
-
-
-async def _let_go(connection: psycopg.AsyncConnection[dict[str, Any]], keys: dict[str, Any]) -> None:
-    """Free the lane for a retry; if the database is gone the leases end by themselves."""
-    try:
-        await connection.execute(SQL["release"], keys)
-        await connection.execute(SQL["let_go"], keys)
-    except psycopg.Error:
-        logger.warning("lane_not_released", extra={"test_run_id": str(keys["run"]), "lane": keys["number"]})

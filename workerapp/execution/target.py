@@ -17,12 +17,12 @@ from workerapp.contract.outbound import OutboundPolicy, OutboundRefused
 from workerapp.contract.reasons import ErrorCode, ErrorReason, Timeout
 from workerapp.contract.specs import EndpointSpec
 from workerapp.contract.template import TemplateFailed
-from workerapp.execution.circuit import Circuit
+from workerapp.execution.admission import Admission, sole_admission
 from workerapp.execution.credentials import Credentials, TokenCache, TokenFailed, TokenLimits
 from workerapp.execution.exchange import Answer, Question
 from workerapp.execution.failures import Failure, FailureReader
 from workerapp.execution.guard import guarded_session
-from workerapp.execution.pace import Pace, TooLate
+from workerapp.execution.pace import TooLate
 from workerapp.execution.request import RenderedRequest, RequestBuilder
 from workerapp.execution.response import ResponseReader
 from workerapp.execution.trace import Trace
@@ -74,11 +74,11 @@ class Target:
         policy: OutboundPolicy,
         *,
         per_test_timeout: float = 30.0,
-        requests_per_second: float | None = None,
         limits: TargetLimits | None = None,
         tokens: TokenCache | None = None,
+        admission: Admission | None = None,
     ) -> None:
-        """`requests_per_second` is this target's share where several share the endpoint's own limit.
+        """Without an `admission` the target asks as if nobody else asked the endpoint.
 
         `tokens` are those that earlier targets have fetched, and takes those that this one does.
         """
@@ -91,9 +91,9 @@ class Target:
         known = {} if tokens is None else tokens
         self._credentials = Credentials(spec.auth, policy, self._failures, known, self._limits.token)
         self._reader = ResponseReader(spec, self._failures)
-        self._pace = Pace(requests_per_second or spec.requests_per_second)
         self._refusal = _refusal(policy, spec.url)
-        self._circuit = Circuit(self._limits.circuit_tests)
+        admission = admission or sole_admission(spec.requests_per_second, self._limits.circuit_tests)
+        self._pace, self._circuit = admission.pace, admission.circuit
         self._open = AsyncExitStack()
         self._session: aiohttp.ClientSession | None = None
 
@@ -118,9 +118,9 @@ class Target:
     def limits(self) -> TargetLimits:
         return self._limits
 
-    def hold(self, seconds: float) -> None:
-        """Start no request for so long, as after a Retry-After that somebody else was given."""
-        self._pace.hold(seconds)
+    async def begin(self) -> None:
+        """Wait until the endpoint's rate admits a question; asked at once, it has its whole time left."""
+        await self._pace.begin()
 
     def deadline(self) -> float:
         """When a test that begins now must have ended, on the clock of the loop."""
@@ -134,14 +134,17 @@ class Target:
         """
         if self._refusal is not None:
             return Answer(error=self._refusal)
-        if self._circuit.is_open:
-            return Answer(error=self._circuit.refusal())
         try:
             request = self._builder.build(question)
         except TemplateFailed as exc:
             reason = f"the request template could not be rendered: {exc}"
             return Answer(error=self._failures.of(ErrorCode.TEMPLATE_FAILED, reason).reason)
-        ends_at = self.deadline() if deadline is None else deadline
+        ends_at, asked_at = deadline or self.deadline(), asyncio.get_running_loop().time()
+        refusal = await self._circuit.refusal()
+        if refusal is not None:
+            return Answer(error=refusal)
+        # That another test tries whether the endpoint is there takes none of this one's time.
+        ends_at += asyncio.get_running_loop().time() - asked_at
         progress = _Progress(ends_at - self._per_test_timeout, ends_at, trace)
         try:
             async with asyncio.timeout_at(progress.deadline):

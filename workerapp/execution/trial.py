@@ -15,6 +15,7 @@ from workerapp.contract.reasons import ErrorCode, ErrorReason
 from workerapp.contract.specs import ConfigurationSpec
 from workerapp.contract.states import ResultStatus
 from workerapp.db.sealing import SealingUnavailable
+from workerapp.execution.admission import Admission
 from workerapp.execution.conversation import (
     TURNS,
     Criteria,
@@ -74,6 +75,11 @@ class Trials:
         self._target = target
         self._judging = judging
         self._test_run_id = test_run_id
+
+    async def begin(self) -> None:
+        """Wait until a test may begin; none of its time has passed then."""
+        if self._target is not None:
+            await self._target.begin()
 
     async def execute(self, test: LeasedTest) -> dict[str, Any]:
         """Ask and judge; the result is a row for `record_results`, whatever went wrong."""
@@ -136,6 +142,9 @@ class Unopened:
     def __init__(self, error: dict[str, Any]) -> None:
         self._error = error
 
+    async def begin(self) -> None:
+        """Nothing has to be waited for."""
+
     async def execute(self, test: LeasedTest) -> dict[str, Any]:
         """The result of a test that was not asked."""
         return _not_executed(test, self._error)
@@ -148,15 +157,17 @@ async def open_trials(
     test_run_id: UUID,
     find_endpoint: FindEndpoint,
     tokens: TokenCache | None = None,
+    *,
+    admission: Admission | None = None,
 ) -> AsyncIterator[Trials | Unopened]:
     """Open the run's endpoint for a lane, and what its answers are judged by.
 
-    `start` has the run's snapshot, the secrets that are not in it, and the lane's share of the endpoint's rate.
+    `start` has the run's snapshot, the secrets that are not in it, and the lane's share of what judges can take.
     """
     snapshot = start["snapshot"]
     configuration = ConfigurationSpec.model_validate(snapshot["configuration"])
     try:
-        target = None if RESCORE_OF in snapshot else _target(start, configuration, settings, tokens)
+        target = None if RESCORE_OF in snapshot else _target(start, configuration, settings, tokens, admission)
     except SealingUnavailable as error:
         logger.error("endpoint_not_opened", extra={"test_run_id": str(test_run_id), "reason": str(error)})  # noqa: TRY400 - the reason says it all
         yield Unopened(HEADERS_SEALED)
@@ -173,7 +184,11 @@ async def open_trials(
 
 
 def _target(
-    start: Mapping[str, Any], configuration: ConfigurationSpec, settings: WorkerSettings, tokens: TokenCache | None
+    start: Mapping[str, Any],
+    configuration: ConfigurationSpec,
+    settings: WorkerSettings,
+    tokens: TokenCache | None,
+    admission: Admission | None,
 ) -> Target:
     sealed_headers = start["sealed_headers"]
     opened = None if sealed_headers is None else settings.sealer.open(sealed_headers)
@@ -182,9 +197,9 @@ def _target(
         endpoint,
         settings.outbound,
         per_test_timeout=configuration.per_test_timeout,
-        requests_per_second=endpoint.requests_per_second and endpoint.requests_per_second * start["share"],
         limits=target_limits(settings),
         tokens=tokens,
+        admission=admission,
     )
 
 

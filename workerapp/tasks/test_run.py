@@ -16,8 +16,9 @@ from workerapp.base import BaseTask, with_tenant_context
 from workerapp.contract import tasks
 from workerapp.db.statements import clause
 from workerapp.execution.credentials import TokenCache
-from workerapp.execution.lanes import LaneSlice, SliceOutcome, run_slice
+from workerapp.execution.lanes import SliceOutcome
 from workerapp.execution.plan import LanePlan, revive_run
+from workerapp.execution.slices import LaneSlice, run_slice
 
 #: They outlive a slice: what one has fetched, the next lanes of this process use.
 _TOKENS: TokenCache = {}

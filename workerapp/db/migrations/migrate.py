@@ -28,6 +28,7 @@ REPEATABLE = (
     "runs.sql",
     "comparison.sql",
     "groups.sql",
+    "endpoints.sql",
     "control.sql",
     "sweep.sql",
     "adoption.sql",

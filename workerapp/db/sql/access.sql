@@ -97,8 +97,9 @@ GRANT SELECT ON
     organization, app_user, endpoint, test_set, test, test_configuration, metric, webhook_endpoint, task_event
     TO worker_rw;
 GRANT SELECT, INSERT, UPDATE ON
-    run_group, test_run, test_result, lane, task, webhook_delivery, webhook_attempt
+    run_group, test_run, test_result, lane, task, webhook_delivery, webhook_attempt, endpoint_state
     TO worker_rw;
+GRANT SELECT, INSERT, UPDATE, DELETE ON endpoint_share TO worker_rw;
 
 GRANT EXECUTE ON FUNCTION
     uuid7(), current_organization(), is_final_state(text), short_text(text, integer), task_error_message(jsonb),
@@ -131,7 +132,8 @@ GRANT EXECUTE ON FUNCTION
     outbox_take(integer, integer, uuid, interval), outbox_published(bigint[], uuid, interval),
     begin_task(text, bigint, boolean, integer), runs_in_need(interval, integer), groups_in_need(interval, integer),
     settle_group(uuid), settle_group_of(uuid), compare_group(uuid, uuid), result_of_group(run_group),
-    finish_task_of_group(run_group), revoked_error(text)
+    finish_task_of_group(run_group), revoked_error(text),
+    fair_share(uuid, uuid, integer, interval), take_share(uuid, uuid, integer, integer, integer, interval, interval)
     TO worker_rw;
 
 -- The gateway reaches what begins with `admin_`, and the purge of a queue, only for keys with the scope `admin`.

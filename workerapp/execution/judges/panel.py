@@ -13,6 +13,7 @@ from workerapp.contract.outbound import OutboundPolicy
 from workerapp.contract.presets import OPENAI_CHAT
 from workerapp.contract.reasons import ErrorReason, Timeout
 from workerapp.contract.specs import EndpointSpec
+from workerapp.execution.admission import sole_admission
 from workerapp.execution.credentials import TokenCache
 from workerapp.execution.exchange import Question
 from workerapp.execution.judges.case import Case
@@ -125,9 +126,9 @@ class Panel:
                 form,
                 self._policy,
                 per_test_timeout=metric.timeout,
-                requests_per_second=rate and rate * self._share,
                 limits=self._target_limits,
                 tokens=self._tokens,
+                admission=sole_admission(rate and rate * self._share, self._target_limits.circuit_tests),
             )
             for form in forms_of(metric, endpoint)
         ]

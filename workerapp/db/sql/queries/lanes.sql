@@ -17,7 +17,7 @@ WITH before AS (
 )
 SELECT started.concurrency, started.before, r.snapshot, r.finished_at IS NOT NULL AS settled,
        r.cancel_requested_at IS NOT NULL AS cancelled, e.sealed_headers,
-       -- Of the endpoint's requests a second, in proportion to the limits of the run's lanes.
+       -- Of what a judge's endpoint can take, in proportion to the limits of the run's lanes.
        started.concurrency::double precision / (
            SELECT sum(concurrency) FROM lane WHERE test_run_id = %(run)s AND finished_at IS NULL) AS share
 FROM started

@@ -1,0 +1,26 @@
+-- What everybody who asks an endpoint keeps to; there is no row until there is something to keep to.
+CREATE TABLE endpoint_state (
+    endpoint_id uuid PRIMARY KEY REFERENCES endpoint ON DELETE CASCADE,
+    organization_id uuid NOT NULL,
+    -- from when on the start of a request can be reserved
+    next_request_at timestamptz,
+    -- until when the endpoint has asked to be left alone
+    held_until timestamptz,
+    -- until when it is not asked at all, and why; afterwards one test tries for all others, until then at most
+    circuit_open_until timestamptz,
+    circuit_tried_until timestamptz,
+    circuit_reason jsonb
+) WITH (fillfactor = 50);
+
+-- How many of the requests that an endpoint takes at once each of its users may make; leased, for users die.
+CREATE TABLE endpoint_share (
+    endpoint_id uuid NOT NULL REFERENCES endpoint ON DELETE CASCADE,
+    holder uuid NOT NULL,
+    organization_id uuid NOT NULL,
+    granted integer NOT NULL CHECK (granted >= 0),
+    wanted integer NOT NULL CHECK (wanted >= 0),
+    -- since when it has had some, or none
+    since timestamptz NOT NULL,
+    lease_until timestamptz NOT NULL,
+    PRIMARY KEY (endpoint_id, holder)
+) WITH (fillfactor = 50);
