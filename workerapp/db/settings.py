@@ -168,8 +168,8 @@ def _sentence(kind: type[SharedSettings], error: dict[str, Any]) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
     if not error["loc"]:
         return message
-    name = _variable(kind, str(error["loc"][0]))
-    if error["type"] == "missing":
+    name = _variable(kind, *error["loc"])
+    if error["type"] == "missing" and len(error["loc"]) == 1:
         example = "postgresql://user:password@host:5432/database"
         return f"{name} is not set; give it in the environment or in .env, for example {name}={example}"
     if message.startswith("Input should"):
@@ -177,9 +177,8 @@ def _sentence(kind: type[SharedSettings], error: dict[str, Any]) -> str:
     return message if message.startswith(name) else f"{name}: {message}"
 
 
-def _variable(kind: type[SharedSettings], location: str) -> str:
-    """The environment's name of a setting."""
+def _variable(kind: type[SharedSettings], location: str, *within: str | int) -> str:
+    """The environment's name of a setting, and where in it, if it is JSON."""
     field = kind.model_fields.get(location)
-    if field is None:
-        return location
-    return str(field.validation_alias or f"{PREFIX}{location.upper()}")
+    name = location if field is None else str(field.validation_alias or f"{PREFIX}{location.upper()}")
+    return name + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in within)
