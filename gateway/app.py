@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from gateway.api import service
+from gateway.auth.jwts import make_jwts
 from gateway.auth.key_finder import KeyFinder
 from gateway.auth.key_watch import KeyWatch
 from gateway.auth.stream_tokens import StreamTokens
@@ -105,6 +106,7 @@ async def _lifespan(settings: GatewaySettings, hub: Hub, metrics: Metrics) -> As
         engine=engine,
         keys=keys,
         key_watch=key_watch,
+        jwts=make_jwts(settings, engine),
         stream_tokens=StreamTokens(
             engine, seconds=settings.stream_token_seconds, cache_seconds=settings.key_cache_seconds
         ),
@@ -125,6 +127,7 @@ async def _lifespan(settings: GatewaySettings, hub: Hub, metrics: Metrics) -> As
         await tail.stop()
         await key_watch.stop()
         await services.hints.close()
+        await services.jwts.close()
         await engine.dispose()
 
 

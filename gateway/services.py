@@ -8,6 +8,7 @@ from typing import cast
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import HTTPConnection
 
+from gateway.auth.jwts import Jwts
 from gateway.auth.key_finder import KeyFinder
 from gateway.auth.key_watch import KeyWatch
 from gateway.auth.stream_tokens import StreamTokens
@@ -29,6 +30,7 @@ class Services:
     engine: AsyncEngine
     keys: KeyFinder
     key_watch: KeyWatch
+    jwts: Jwts
     stream_tokens: StreamTokens
     launcher: Launcher
     hints: Hints

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from gateway.auth.jwt_issuer import JwtIssuers
 from gateway.records import MAX_RECORD_BYTES
 from gateway.stream.settings import StreamSettings
 from gateway.transport.hosts import Hosts, read_proxies
@@ -88,6 +89,23 @@ class GatewaySettings(SharedSettings):
     #: How long a key is believed; one that is revoked is forgotten at once by every gateway that hears of it.
     key_cache_seconds: float = Field(default=5, ge=0)
     key_cache_size: int = Field(default=10_000, ge=1)
+
+    #: Identity providers whose tokens (JWTs) are accepted; in the environment as JSON.
+    jwt_issuers: JwtIssuers = ()
+    #: The largest token that is looked at.
+    jwt_max_bytes: int = Field(default=8192, ge=512)
+    #: A token is verified again after this time; it is never good for longer than it says.
+    jwt_cache_seconds: float = Field(default=60, ge=0)
+    jwt_cache_size: int = Field(default=10_000, ge=1)
+    #: An issuer's keys are fetched again after this time, and before, for a key that is not among them.
+    jwt_keys_max_age_seconds: float = Field(default=3600, gt=0)
+    #: How much longer the keys serve while the issuer cannot be reached.
+    jwt_keys_stale_seconds: float = Field(default=DAY, ge=0)
+    #: The shortest time between two attempts to fetch an issuer's keys.
+    jwt_keys_pause_seconds: float = Field(default=10, ge=0)
+    #: Of one attempt: its time, and the size of each of the issuer's documents.
+    jwt_fetch_timeout_seconds: float = Field(default=5, gt=0)
+    jwt_fetch_max_bytes: int = Field(default=256 * 1024, ge=1024)
 
     #: How long a subject's stream token is good, at most, and how long after the subject's end.
     stream_token_seconds: float = Field(default=DAY, gt=0)

@@ -168,7 +168,7 @@ async def purge_queue(request: Request, caller: Caller) -> Response:
             raise not_found("queue", queue)
         messages = (await connection.execute(_PURGE, {"queue": queue})).scalar_one()
     services.hints.news(CONTROL_CHANNEL, EVENT_CHANNEL)
-    logger.warning("queue_purged", extra={"queue": queue, "messages": messages, "key_id": str(caller.key_id)})
+    logger.warning("queue_purged", extra={"queue": queue, "messages": messages, **caller.credential()})
     return answer(Purged(queue=queue, messages=messages))
 
 
@@ -202,7 +202,7 @@ async def _end(request: Request, caller: Caller, *, running: bool) -> Response:
         task = await _find(connection, task_id)
     services.hints.news(CONTROL_CHANNEL, EVENT_CHANNEL)
     event = "task_terminated" if running else "task_revoked"
-    logger.warning(event, extra={"task_id": task_id, "status": task.status, "key_id": str(caller.key_id)})
+    logger.warning(event, extra={"task_id": task_id, "status": task.status, **caller.credential()})
     return answer(task, 200 if task.status in FINAL_TASK_STATES else 202)
 
 

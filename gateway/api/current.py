@@ -13,7 +13,8 @@ from gateway.api.answers import Out, answer
 from gateway.api.conditions import NoneMatch, entity_tag, none_match
 from gateway.api.preferences import preferred_wait
 from gateway.api.routing import Answer
-from gateway.errors import KeyInvalid
+from gateway.auth.jwt_errors import JwtExpired
+from gateway.errors import ApiError, KeyInvalid
 from gateway.middleware import Detached
 from gateway.services import services_of
 from gateway.stream.hub import End, Room
@@ -57,10 +58,16 @@ async def answer_current(
         ):
             current = await wait_until(is_awaited, read, subscription, receive, seconds)
             if subscription.end is End.UNAUTHORIZED:
-                raise KeyInvalid("The API key has expired, or was revoked or changed, while the request waited.")
+                raise _refusal(caller)
         await _answer(current, known, seconds)(scope, receive, send)
 
     return Detached(wait)
+
+
+def _refusal(caller: Caller) -> ApiError:
+    if caller.key_id is None:
+        return JwtExpired("The token expired while the request waited (exp); get a new one from its issuer.")
+    return KeyInvalid("The API key has expired, or was revoked or changed, while the request waited.")
 
 
 def _answer(current: Current, known: NoneMatch | None, seconds: int | None) -> Response:

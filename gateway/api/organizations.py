@@ -60,7 +60,7 @@ async def create_organization(request: Request, caller: Caller) -> Response:
         made = (await connection.execute(_CREATE, {"name": asked.name})).scalar_one()
         if made is None:
             raise _name_taken(asked.name)
-        logger.warning("organization_created", extra={"made": str(made), "key_id": str(caller.key_id)})
+        logger.warning("organization_created", extra={"made": str(made), **caller.credential()})
         return Made(status=201, location=_path(made), body=await _find(connection, made))
 
     return await make_once(request, caller, asked, work)
@@ -99,7 +99,7 @@ async def create_organization_key(request: Request, caller: Caller) -> Response:
         await enter_tenant(connection, key)
         made = await make_key(KeyStore(connection, key, services.settings.max_api_keys), asked.wanted())
         await enter_tenant(connection, caller.organization_id, caller.user_id)
-        logger.warning("organization_key_created", extra={"made_for": str(key), "key_id": str(caller.key_id)})
+        logger.warning("organization_key_created", extra={"made_for": str(key), **caller.credential()})
         return made
 
     return unstored(await make_once(request, caller, asked, work))

@@ -32,7 +32,7 @@ class Operation:
 
     async def __call__(self, request: Request) -> Answer:
         """Find out who is asking, and answer."""
-        caller = await authenticate(request, services_of(request).keys)
+        caller = await authenticate(request, services_of(request))
         request.state.organization_id = caller.organization_id
         require(caller, self.scope)
         return await self.handler(request, caller)

@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 from gateway.auth import keys
 from gateway.auth.authenticate import bearer_of, find_caller, require
 from gateway.auth.key_watch import KeyWatch
-from gateway.auth.stream_token import MARK, Grant
+from gateway.auth.stream_token import MARK, Grant, Member
 from gateway.errors import KeyInUrl, KeyMissing, StreamTokenRefused, TokenExpired, TokenInvalid
 from gateway.services import Services
 from gateway.stream.hold import Hold
@@ -75,13 +75,14 @@ async def authenticate_stream(connection: HTTPConnection, services: Services) ->
         KeyInvalid: nobody has this key any more, or ever had.
         TokenInvalid: the token was not made here, or its API key is good no more.
         TokenExpired: the token's time is over.
+        JwtInvalid, OrganizationUnknown, IssuerUnavailable: the identity provider's token is not good, or not here.
         ScopeMissing: the key, or the one that made the token, may not watch.
     """
     credential = _credential_of(connection)
     if credential.startswith(MARK):
         watcher = await _open(credential, services)
     else:
-        watcher = StreamCaller(caller=await find_caller(credential, services.keys))
+        watcher = StreamCaller(caller=await find_caller(credential, services))
     connection.state.organization_id = watcher.caller.organization_id
     require(watcher.caller, keys.Scope.EVENTS_READ)
     return watcher
@@ -115,12 +116,23 @@ def _credential_of(connection: HTTPConnection) -> str:
 
 async def _open(token: str, services: Services) -> StreamCaller:
     grant = await services.stream_tokens.open(token)
-    caller = await services.keys.find_by_id(grant.key_id)
-    if caller is None:
-        raise TokenInvalid("The API key that made this stream token is expired or revoked.")
+    caller = _of_member(grant.member) if grant.member is not None else await _of_key(grant, services)
     await _check_not_over(grant, caller, services)
     until = datetime.fromtimestamp(grant.expires_at, UTC)
     return StreamCaller(caller=caller, subject=grant.subject, until=until)
+
+
+async def _of_key(grant: Grant, services: Services) -> Caller:
+    caller = None if grant.key_id is None else await services.keys.find_by_id(grant.key_id)
+    if caller is None:
+        raise TokenInvalid("The API key that made this stream token is expired or revoked.")
+    return caller
+
+
+def _of_member(member: Member) -> Caller:
+    """Whoever showed the token of an identity provider; that is not over before this one is."""
+    scopes = {keys.Scope.EVENTS_READ} if member.may_watch else ()
+    return Caller(organization_id=member.organization_id, scopes=frozenset(scopes))
 
 
 async def _check_not_over(grant: Grant, caller: Caller, services: Services) -> None:

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.auth.stream_token import Grant, Malformed, SigningKey, parse_token, write_token
+from gateway.auth.keys import Scope
+from gateway.auth.stream_token import Grant, Malformed, Member, SigningKey, parse_token, write_token
 from gateway.errors import NotReady, TokenExpired, TokenInvalid
 from gateway.stream.subject import Subject
 from workerapp.contract.caller import Caller
@@ -27,7 +28,7 @@ class Ticket:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Issuer:
-    """Makes tokens for one caller; they are good while the caller's API key is."""
+    """Makes tokens for one caller; they are good for no longer than the caller's own credential is."""
 
     caller: Caller
     key: SigningKey
@@ -44,8 +45,13 @@ class Issuer:
         return Ticket(token=write_token(grant, self.key), expires_at=datetime.fromtimestamp(grant.expires_at, UTC))
 
     def _grant(self, subject: Subject | None, seconds: float) -> Grant:
-        assert self.caller.key_id is not None
-        return Grant(key_id=self.caller.key_id, expires_at=int(time.time() + seconds), subject=subject)
+        caller, ends_at = self.caller, time.time() + seconds
+        if caller.expires_at is not None:
+            ends_at = min(ends_at, caller.expires_at.timestamp())
+        if caller.key_id is not None:
+            return Grant(key_id=caller.key_id, expires_at=int(ends_at), subject=subject)
+        member = Member(organization_id=caller.organization_id, may_watch=Scope.EVENTS_READ in caller.scopes)
+        return Grant(member=member, expires_at=int(ends_at), subject=subject)
 
 
 class StreamTokens:

@@ -12,8 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.stream.hub import Hub
 from gateway.stream.tail import Tail
 from tests.integration.streams import SETTINGS, Writer, gateway_engine, writer
+from tests.integration.token_holders import ED, ES, RS
 from tests.postgres import PostgresServer, TestDatabase, copied_database
 from tests.rest import Gateway, Tenant, add_tenant, gateway
+from tests.stack.identity_provider import IdentityProvider, identity_provider
 from workerapp.db.address import DatabaseAddress
 
 
@@ -46,6 +48,20 @@ def module_database(postgres: PostgresServer, template_database: str) -> Iterato
 async def module_gateway(module_database: TestDatabase) -> AsyncGenerator[Gateway]:
     """One gateway for such a module; its tests run in the module's event loop."""
     async with gateway(module_database.url) as running:
+        yield running
+
+
+# ---------------------------------------------------------------- identity providers
+@pytest.fixture(scope="module")
+def provider() -> Iterator[IdentityProvider]:
+    with identity_provider(ES, RS, ED) as running:
+        yield running
+
+
+@pytest.fixture
+async def trusting(database: TestDatabase, provider: IdentityProvider) -> AsyncGenerator[Gateway]:
+    """A gateway that accepts tokens of the provider."""
+    async with gateway(database.url, jwt_issuers=[provider.settings()]) as running:
         yield running
 
 

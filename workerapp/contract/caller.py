@@ -17,15 +17,22 @@ class Caller:
 
     organization_id: UUID
     user_id: UUID | None = None
+    #: The API key that was shown; none if that was the token of an identity provider.
     key_id: UUID | None = None
     scopes: frozenset[str] = field(default_factory=frozenset)
     #: When the credential's time is over; what it has opened ends then.
     expires_at: datetime | None = None
+    #: Who an identity provider says that it is, for logs.
+    subject: str | None = None
 
     @property
     def id(self) -> UUID | None:
         """The user's id, under the name `task_launcher` looks for on `current_user`."""
         return self.user_id
+
+    def credential(self) -> dict[str, str | None]:
+        """What was shown, as the fields of a log line."""
+        return {"key_id": None if self.key_id is None else str(self.key_id), "subject": self.subject}
 
     def headers(self) -> dict[str, str]:
         """Message headers that make a worker act for the same tenant and user."""

@@ -47,6 +47,12 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
     WHERE id = p_id AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
 $$;
 
+-- Finds an organization by its name, for a token of an identity provider that vouches for its holder being of it.
+CREATE OR REPLACE FUNCTION organization_of_name(p_name text) RETURNS uuid
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
+    SELECT id FROM organization WHERE name = p_name
+$$;
+
 -- What signs stream tokens, the newest with the highest id; the same for every gateway on this database.
 CREATE OR REPLACE FUNCTION stream_token_keys() RETURNS TABLE (id integer, secret bytea)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
@@ -111,6 +117,7 @@ GRANT EXECUTE ON FUNCTION
     TO gateway_rw, worker_rw;
 GRANT EXECUTE ON FUNCTION
     find_api_key(bytea), find_api_key_by_id(uuid), touch_api_key(uuid), stream_token_keys(), has_live_keys(),
+    organization_of_name(text),
     create_api_key(text, text, bytea, text[], timestamptz, uuid, integer), late_events(xid8[], xid8, xid8)
     TO gateway_rw;
 GRANT EXECUTE ON FUNCTION next_xid(pg_snapshot), event_log_state() TO gateway_rw, event_reader;
