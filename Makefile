@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: demo test long check bench bench-runs bench-streams faults soak clean
+.PHONY: demo test long check bench bench-runs bench-authentication bench-streams faults soak clean
 
 demo: $(VENV)/installed-app  ## start everything and run a bundled suite; ARGS=--exit ends with the run
 	@$(BIN)/gateway demo $(ARGS)
@@ -44,6 +44,9 @@ bench: $(VENV)/installed-dev  ## measure; ARGS are those of python -m tests.benc
 
 bench-runs: $(VENV)/installed-dev  ## measure runs next to a bare loop; ARGS='--tests 10000 --latencies 0 50 --repeat 3'
 	$(BIN)/python -m tests.bench.runs $(ARGS)
+
+bench-authentication: $(VENV)/installed-dev  ## measure what it costs to know the caller; ARGS='--algorithm ES256'
+	$(BIN)/python -m tests.bench.authentication $(ARGS)
 
 bench-streams: $(VENV)/installed-dev  ## measure streams next to other servers; ARGS='--only gateway bare --clients 1000 --rate 20'
 	$(BIN)/python -m tests.bench.streams $(ARGS)
