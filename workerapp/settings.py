@@ -39,6 +39,8 @@ class LaneSettings(BaseModel):
     batch: int
     #: Between two writes of results.
     record_pause: float
+    #: How much one write has at most, unless a single result has more.
+    record_bytes: int
     #: Between two renewals of the leases.
     keep_pause: float
     #: How long a lane without work waits for a change before it looks again.
@@ -150,8 +152,9 @@ class WorkerSettings(SharedSettings):
     lane_concurrency: int = Field(default=50, ge=1, le=1000)
     lane_slice_seconds: float = Field(default=20, gt=0)
     lane_lease_seconds: float = Field(default=30, ge=1)
-    lane_batch: int = Field(default=50, ge=1, le=10_000)
+    lane_batch: int = Field(default=200, ge=1, le=10_000)
     lane_record_pause: float = Field(default=0.05, ge=0)
+    lane_record_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     lane_idle_seconds: float = Field(default=1.0, gt=0)
     lane_grace_seconds: float = Field(default=10, ge=0)
     lane_watch_seconds: float = Field(default=0.5, gt=0)
@@ -218,6 +221,7 @@ class WorkerSettings(SharedSettings):
             lease=self.lane_lease_seconds,
             batch=self.lane_batch,
             record_pause=self.lane_record_pause,
+            record_bytes=self.lane_record_bytes,
             keep_pause=self.lane_lease_seconds / 4,
             idle_seconds=self.lane_idle_seconds,
             watch_pause=self.lane_watch_seconds,

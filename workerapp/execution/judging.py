@@ -65,7 +65,7 @@ class Judging:
         ]
         try:
             ours = iter(await self._compute([self._arithmetic(hearing) for hearing in hearings]))
-            theirs = iter(await asyncio.gather(*asked))
+            theirs = iter(await asyncio.gather(*asked) if asked else ())
         finally:
             for task in asked:
                 task.cancel()

@@ -7,12 +7,12 @@ over. How many of its tests are under way is a matter of the endpoint's places, 
 from __future__ import annotations
 
 import asyncio
+import json
 from enum import StrEnum
 from time import monotonic
 from typing import Any
 
 import psycopg
-from psycopg.types.json import Jsonb
 
 from workerapp.contract.events import CONTROL_CHANNEL, EVENT_CHANNEL
 from workerapp.db.statements import load
@@ -72,7 +72,13 @@ class Lane:
         self._executing = 0
         #: Leased and not finished: in the backlog, waiting for a place, or executed.
         self._in_hand = 0
-        self._finished: list[dict[str, Any]] = []
+        #: Results that are to be written, as JSON.
+        self._finished: list[str] = []
+        #: How many were written the last time, which tells how fast they end.
+        self._written = 0
+        #: A change is told when no more than so many tests are in hand: most of those that end need nobody to look, and
+        #: a look costs more than writing a result.
+        self._few = limit
         self._changed = asyncio.Event()
         self._unrecorded = asyncio.Event()
         self._hinted = asyncio.Event()
@@ -94,7 +100,8 @@ class Lane:
             for coroutine in others:
                 coroutine.cancel()
             await asyncio.gather(*others, return_exceptions=True)
-        await self._flush()
+        while self._finished:
+            await self._flush()
         await self._connection.execute(SQL["release"], self._keys)
         return SliceOutcome.FINISHED if self._stopped else outcome
 
@@ -104,11 +111,13 @@ class Lane:
             if self._places.seconds_without() > PATIENCE * self._settings.turn:
                 break
             places = self._places.limit
-            ahead = 0 if self._is_sequential else places
+            ahead = 0 if self._is_sequential else max(places, self._written)
             waiting = self._in_hand + (len(self._finished) if self._one_by_one else 0)
             if waiting >= places + ahead // 2:
+                self._few = places + ahead // 2 - 1
                 await self._wait_for_change(0.05)
                 continue
+            self._few = self._limit
             most = min(places + ahead - waiting, self._settings.batch)
             leased = await self._lease(most)
             # What is left at the end is all there is use for; who waits for others to end may be needed yet.
@@ -138,12 +147,18 @@ class Lane:
                     continue
                 self._executing += 1
                 try:
-                    self._finished.append(await self._trials.execute(test))
+                    self._finished.append(json.dumps(await self._trials.execute(test)))
                 finally:
                     self._executing -= 1
                     self._in_hand -= 1
-                    self._changed.set()
-                    self._unrecorded.set()
+                    self._tell()
+
+    def _tell(self) -> None:
+        """Wake up who waits for what has just finished."""
+        if self._in_hand <= self._few or self._is_ending:
+            self._changed.set()
+        if len(self._finished) == 1 or self._in_hand == 0:
+            self._unrecorded.set()
 
     async def _record(self) -> None:
         """Write what has finished, as often as the pause allows; a batch costs hardly more than one result."""
@@ -161,15 +176,27 @@ class Lane:
 
     async def _flush(self) -> None:
         """Write a batch; it is forgotten only when it is written, and writing it twice does nothing."""
-        batch = list(self._finished)
+        batch = self._next_batch()
         if not batch:
             return
-        row = await fetch(self._connection, "record", self._keys | {"results": Jsonb(batch)})
+        row = await fetch(self._connection, "record", self._keys | {"results": f"[{','.join(batch)}]"})
         await self._connection.execute("SELECT pg_notify(%s, '')", (EVENT_CHANNEL,))
         del self._finished[: len(batch)]
+        self._written = len(batch)
         self.recorded += len(batch)
         self._stopped = self._stopped or (row is not None and row["record_results"] is not None)
         self._changed.set()
+
+    def _next_batch(self) -> list[str]:
+        """What has finished, as far as one statement takes it, and at least one result."""
+        batch: list[str] = []
+        left = self._settings.record_bytes
+        for result in self._finished:
+            left -= len(result)
+            if batch and left < 0:
+                break
+            batch.append(result)
+        return batch
 
     async def _keep(self) -> None:
         """Renew the leases; learn that this lane was taken over."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from workerapp.contract.metric import Origin
@@ -33,8 +33,16 @@ class Score:
 
     def as_json(self) -> dict[str, Any]:
         """With `metric_id` and `metric_version` if it is of a named metric."""
-        fields = asdict(self)
-        del fields["origin"]
+        fields = {
+            "name": self.name,
+            "type": self.type,
+            "turn": self.turn,
+            "score": self.score,
+            "passed": self.passed,
+            "threshold": self.threshold,
+            "reason": self.reason,
+            "duration_ms": self.duration_ms,
+        }
         if self.origin is None:
             return fields
         return fields | {"metric_id": str(self.origin.metric_id), "metric_version": self.origin.version}
