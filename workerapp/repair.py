@@ -19,6 +19,7 @@ from workerapp.contract import tasks
 from workerapp.contract.caller import ORGANIZATION_HEADER, USER_HEADER
 from workerapp.db.connection import Connection
 from workerapp.db.statements import clause
+from workerapp.execution.plan import plan_rest
 
 if TYPE_CHECKING:
     from workerapp.app import WorkerApp
@@ -75,6 +76,16 @@ def revive_runs(app: WorkerApp, connection: Connection) -> int:
             revive(task, db, run)
 
     return _help_runs(app, connection, "revive", add_lanes)
+
+
+def plan_runs(app: WorkerApp, connection: Connection) -> int:
+    """Plan the rest of runs that have begun with their first tests, and whose own task did not live to do it."""
+
+    def plan(organization_id: UUID, run: UUID) -> None:
+        with app.database.session(organization_id) as db:
+            plan_rest(db, run)
+
+    return _help_runs(app, connection, "plan", plan)
 
 
 def settle_groups(app: WorkerApp, connection: Connection) -> int:
@@ -143,6 +154,7 @@ def remove_dead_nodes(app: WorkerApp, connection: Connection) -> int:
 
 
 REPAIR = (
+    Step("plan_runs", plan_runs),
     Step("settle_runs", settle_runs),
     Step("revive_runs", revive_runs),
     Step("settle_groups", settle_groups),
@@ -153,12 +165,15 @@ REPAIR = (
 )
 
 
+#: What a run needed, as the log tells of it.
+_HELP = {"plan": "run_planned_late", "settle": "run_settled_late", "revive": "run_revived"}
+
+
 def _help_runs(app: WorkerApp, connection: Connection, need: str, work: Callable[[UUID, UUID], None]) -> int:
     settings = app.settings.sweeper
     done = 0
     for organization_id, run in connection.execute(RUNS, (settings.grace, settings.batch, need)).fetchall():
-        event = "run_revived" if need == "revive" else "run_settled_late"
-        with _helping(event, organization_id=str(organization_id), test_run_id=str(run)) as helped:
+        with _helping(_HELP[need], organization_id=str(organization_id), test_run_id=str(run)) as helped:
             work(organization_id, run)
             done += helped()
     return done

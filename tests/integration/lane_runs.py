@@ -104,7 +104,13 @@ class Runs:
         return self.execute(configuration, lane_concurrency=lane_concurrency)
 
     def execute(
-        self, configuration: UUID, *, lane_concurrency: int = 50, run_group_id: UUID | None = None, **overrides: Any
+        self,
+        configuration: UUID,
+        *,
+        lane_concurrency: int = 50,
+        run_group_id: UUID | None = None,
+        head_start: int | None = None,
+        **overrides: Any,
     ) -> list[LanePlan]:
         """A run of a configuration that is there; `overrides` hold for this run."""
         run = add_run(self.admin, self.organization_id, configuration, run_group_id=run_group_id)
@@ -115,6 +121,7 @@ class Runs:
                 lane_concurrency=lane_concurrency,
                 max_results=MAX_RESULTS,
                 overrides=RunOptions.model_validate(overrides),
+                head_start=head_start,
             )
         assert lanes is not None
         return lanes

@@ -248,6 +248,7 @@ test_run = Table(
     _optional("started_at", Time),
     _optional("finished_at", Time),
     _optional("group_place", Integer),
+    _needed("planning", Boolean),
 )
 
 test_result = Table(

@@ -18,6 +18,9 @@ from workerapp.contract.specs import SEED_BITS, ConfigurationSpec, EndpointSpec,
 from workerapp.db.statements import clause
 from workerapp.execution.named_metrics import NAMED_METRICS, read_named_metrics
 
+#: So many tests of a large set are planned before its run begins, and the others while it is under way: to plan 100,000
+#: takes a second.
+HEAD_START = 5_000
 #: Where the snapshot of a run has the run whose answers it judges again; its endpoint is not asked.
 RESCORE_OF = "rescore_of"
 
@@ -41,6 +44,8 @@ class _Planned:
 
     results: int
     version: int | None
+    #: Whether some of them are still to be made.
+    goes_on: bool = False
 
 
 def plan_run(
@@ -51,11 +56,13 @@ def plan_run(
     max_results: int,
     repetition: Repetition | None = None,
     overrides: RunOptions | None = None,
+    head_start: int | None = None,
 ) -> list[LanePlan] | None:
     """Plan the run in the open transaction; None if it is planned or has ended already.
 
     It has the tests of the configuration's set, or those that it repeats of another run, as they were then. What
-    `overrides` sets holds instead of what the configuration says.
+    `overrides` sets holds instead of what the configuration says. Of a set with more tests than `head_start` only so
+    many are planned where that makes no difference; call `plan_rest` afterwards.
 
     Raises:
         PlanFailed: the run is gone, has no tests or too many, or its stored definition is not valid any more.
@@ -70,15 +77,53 @@ def plan_run(
     if repetition is None:
         configuration = _with_seed(configuration, run["run_group_id"])
         stored |= {"sample": configuration.sample and configuration.sample.model_dump(mode="json")}
-        planned = _plan_set(db, run, configuration, max_results)
+        planned = _plan_head(db, run, configuration, max_results, head_start) or _plan_set(
+            db, run, configuration, max_results
+        )
         snapshot = _snapshot_of(run, stored)
     else:
         planned = _plan_again(db, test_run_id, repetition)
         snapshot = _snapshot_again(db, run, stored, repetition)
     snapshot |= {"test_set_version": planned.version}
     snapshot[NAMED_METRICS] = read_named_metrics(db, run, snapshot["configuration"])
-    db.execute(clause("runs", "begin"), {"run": test_run_id, "planned": planned.results, "snapshot": Jsonb(snapshot)})
+    begun = {"planned": planned.results, "planning": planned.goes_on, "snapshot": Jsonb(snapshot)}
+    db.execute(clause("runs", "begin"), {"run": test_run_id} | begun)
     return add_lanes(db, run, _split(_concurrency(endpoint, configuration), planned.results, lane_concurrency))
+
+
+def plan_rest(db: Session, test_run_id: UUID) -> None:
+    """Plan what a run that has begun with its first tests does not have yet; nothing happens if there is nothing."""
+    run = db.execute(clause("runs", "read"), {"run": test_run_id}).mappings().one_or_none()
+    if run is None or not run["planning"]:
+        return
+    sample = ConfigurationSpec.model_validate(run["snapshot"]["configuration"]).sample
+    chosen = {"test_set": run["test_set_id"], "most": None if sample is None else sample.most}
+    begun = db.execute(clause("runs", "count_results"), {"run": test_run_id}).scalar_one()
+    added = db.execute(clause("runs", "plan_rest"), {"run": test_run_id} | chosen).one()
+    counts = {"begun": begun, "added": added.results, "version": added.version}
+    db.execute(clause("runs", "end_planning"), {"run": test_run_id} | counts)
+    db.execute(clause("runs", "settle"), {"run": test_run_id})
+
+
+def _plan_head(
+    db: Session, run: RowMapping, options: ConfigurationSpec, max_results: int, head_start: int | None
+) -> _Planned | None:
+    """The first tests of a large set; None if all have to be there from the beginning.
+
+    So it is where tests are drawn, repeated in rounds, or counted for an early end, and where they may refer to metrics
+    that every lane has to know.
+    """
+    sample = options.sample
+    is_simple = options.mode == "parallel" and options.repeats == 1 and options.max_failures is None
+    if head_start is None or not is_simple or (sample is not None and (sample.tags or sample.random)):
+        return None
+    size = db.execute(clause("runs", "size"), {"test_set": run["test_set_id"]}).one()
+    results = size.tests if sample is None or sample.most is None else min(sample.most, size.tests)
+    if not head_start < results <= max_results or size.has_metrics:
+        return None
+    head = {"run": run["id"], "test_set": run["test_set_id"], "most": head_start}
+    db.execute(clause("runs", "plan_rest"), head)
+    return _Planned(results=results, version=size.version, goes_on=True)
 
 
 def _with_seed(configuration: ConfigurationSpec, run_group_id: UUID | None) -> ConfigurationSpec:

@@ -9,7 +9,7 @@ $$;
 
 -- Settles a run if it is due: no planned row is pending, or it is cancelled, has failed too often, or is past its
 -- deadline. Returns the status of a settled run and null for one that goes on. A function of rows and idempotent: whoever
--- comes first calls it. The submitted task ends in the same transaction, so neither can be stuck without the other.
+-- comes first calls it; while tests are still being planned nothing is due. The submitted task ends in the same transaction, so neither can be stuck without the other.
 CREATE OR REPLACE FUNCTION settle_run(p_run uuid) RETURNS text
 LANGUAGE plpgsql SET search_path = gateway, pg_temp AS $$
 DECLARE
@@ -22,6 +22,9 @@ BEGIN
     SELECT * INTO run FROM test_run WHERE id = p_run FOR NO KEY UPDATE;
     IF NOT FOUND OR run.finished_at IS NOT NULL THEN
         RETURN run.status;
+    END IF;
+    IF run.planning THEN
+        RETURN NULL;
     END IF;
     IF run.cancel_requested_at IS NOT NULL THEN
         outcome := 'cancelled';
@@ -143,9 +146,10 @@ CREATE OR REPLACE TRIGGER end_run AFTER UPDATE OF state ON task
     FOR EACH ROW WHEN (NEW.test_run_id IS NOT NULL AND NEW.state IN ('FAILURE', 'REVOKED') AND OLD.state <> NEW.state)
     EXECUTE FUNCTION end_run_of_task();
 
--- The open runs that the sweeper should look at: due to settle (`settle`), or planned and pending with no lane at work
--- and none waiting, whatever the broker: the message of a lane is here until a worker begins it, also when RabbitMQ or
--- Redis has it. `p_grace` is how long a lane may be silent, and what is between its message and its lease.
+-- The open runs that the sweeper should look at: begun long ago and not planned to the end (`plan`), due to settle
+-- (`settle`), or planned and pending with no lane at work and none waiting (`revive`), whatever the broker: the message of a
+-- lane is here until a worker begins it, also when RabbitMQ or Redis has it. `p_grace` is how long a lane may be silent, and
+-- what is between its message and its lease.
 CREATE OR REPLACE FUNCTION runs_in_need(p_grace interval, p_limit integer)
 RETURNS TABLE (organization_id uuid, test_run_id uuid, need text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
@@ -154,13 +158,15 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
         FROM test_run r WHERE r.finished_at IS NULL
     )
     SELECT organization_id, id,
-           CASE WHEN cancel_requested_at IS NOT NULL OR deadline_at < now() OR NOT has_pending THEN 'settle'
+           CASE WHEN planning THEN 'plan'
+                WHEN cancel_requested_at IS NOT NULL OR deadline_at < now() OR NOT has_pending THEN 'settle'
                 ELSE 'revive' END
     FROM open
     WHERE cancel_requested_at < now() - p_grace
        OR deadline_at < now()
-       OR (planned IS NOT NULL AND NOT has_pending)
-       OR (planned IS NOT NULL AND has_pending AND NOT EXISTS (
+       OR (planning AND started_at < now() - greatest(p_grace, interval '1 minute'))
+       OR (planned IS NOT NULL AND NOT planning AND NOT has_pending)
+       OR (planned IS NOT NULL AND NOT planning AND has_pending AND NOT EXISTS (
               SELECT FROM lane l WHERE l.test_run_id = open.id AND l.finished_at IS NULL
                  AND (l.lease_until > now() - p_grace
                       OR EXISTS (SELECT FROM broker_message m WHERE m.task_id = l.task_id)

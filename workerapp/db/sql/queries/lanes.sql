@@ -76,8 +76,8 @@ UPDATE test_result SET leased_by = NULL, lease_until = NULL
 WHERE test_run_id = %(run)s AND status = 'pending' AND leased_by = %(holder)s
 
 -- name: orphans
--- Pending tests that no live lane holds: somebody has to wait for them.
-SELECT count(*) AS tests FROM test_result r
+-- Pending tests that no live lane holds, or that are not planned yet: somebody has to wait for them.
+SELECT count(*) + (SELECT planning::integer FROM test_run WHERE id = %(run)s) AS tests FROM test_result r
 WHERE r.test_run_id = %(run)s AND r.status = 'pending' AND NOT EXISTS (
     SELECT FROM lane l WHERE l.test_run_id = r.test_run_id AND l.leased_by = r.leased_by AND l.lease_until > now())
 

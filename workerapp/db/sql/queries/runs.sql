@@ -1,11 +1,21 @@
 -- name: lock
 -- The run with its configuration and endpoint, locked against everybody who plans, settles or revives it.
 SELECT r.id, r.organization_id, r.planned, r.pending, r.finished_at, c.spec AS configuration, c.test_set_id,
-       e.id AS endpoint_id, e.spec AS endpoint, r.snapshot, r.run_group_id
+       e.id AS endpoint_id, e.spec AS endpoint, r.snapshot, r.run_group_id, r.planning
 FROM test_run r
 JOIN test_configuration c ON c.id = r.test_configuration_id
 JOIN endpoint e ON e.id = c.endpoint_id
 WHERE r.id = :run FOR NO KEY UPDATE OF r
+
+-- name: read
+-- What a run is planned from.
+SELECT r.planning, r.snapshot, c.test_set_id
+FROM test_run r JOIN test_configuration c ON c.id = r.test_configuration_id
+WHERE r.id = :run
+
+-- name: count_results
+-- How many results a run has.
+SELECT count(*) FROM test_result WHERE test_run_id = :run
 
 -- name: plan_results
 -- A pending result for each repeat of each test of the set, or of a sample of it, unless there would be more than :limit:
@@ -30,6 +40,36 @@ WITH chosen AS (
     WHERE (SELECT results <= :limit FROM counted)
 )
 SELECT counted.results, s.version FROM counted CROSS JOIN test_set s WHERE s.id = :test_set
+
+-- name: size
+-- How many tests the set has, its version, and whether there are named metrics that they may be judged by.
+SELECT s.version, EXISTS (
+           SELECT FROM metric m WHERE m.organization_id = s.organization_id AND m.archived_at IS NULL) AS has_metrics,
+       (SELECT count(*) FROM test t WHERE t.test_set_id = s.id AND t.archived_at IS NULL) AS tests
+FROM test_set s WHERE s.id = :test_set
+
+-- name: plan_rest
+-- The results that a run which has begun does not have yet, for the same tests as it was begun with; if the set was changed
+-- meanwhile, those that it has now, and then the run is of no version of it.
+WITH chosen AS (
+    SELECT t.id, t.organization_id, row_number() OVER (ORDER BY t.position, t.id) - 1 AS place
+    FROM test t WHERE t.test_set_id = :test_set AND t.archived_at IS NULL
+    ORDER BY t.position, t.id LIMIT CAST(:most AS bigint)
+), planned AS (
+    INSERT INTO test_result (test_run_id, test_id, organization_id, position)
+    SELECT :run, id, organization_id, place FROM chosen
+    ON CONFLICT DO NOTHING
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM planned) AS results, s.version FROM test_set s WHERE s.id = :test_set
+
+-- name: end_planning
+-- All of the run is planned; it had :begun results before, and has :added more. It settles if it was cancelled meanwhile.
+UPDATE test_run SET
+    planning = false, pending = pending + (:begun + :added - planned), planned = :begun + :added,
+    snapshot = CASE WHEN snapshot->'test_set_version' = to_jsonb(CAST(:version AS integer)) THEN snapshot
+                    ELSE snapshot || '{"test_set_version": null}' END
+WHERE id = :run AND planning
 
 -- name: plan_tests_again
 -- One pending result for each result of another run that ended so, or for each: the tests as they were, for a test is
@@ -75,7 +115,9 @@ WHERE m.organization_id = :organization AND m.archived_at IS NULL AND CAST(m.id 
 
 -- name: begin
 -- The run is planned and begins.
-UPDATE test_run SET planned = :planned, pending = :planned, status = 'running', started_at = now(), snapshot = :snapshot
+UPDATE test_run SET
+    planned = :planned, pending = :planned, planning = :planning, status = 'running', started_at = now(),
+    snapshot = :snapshot
 WHERE id = :run
 
 -- name: add_lane
