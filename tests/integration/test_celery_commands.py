@@ -113,7 +113,7 @@ def test_revoking_the_task_of_a_run_cancels_the_run(
     run = plan(admin, organization_id, 3, deadline_at="infinity")
     admin.execute(
         "INSERT INTO lane (test_run_id, number, organization_id, concurrency, task_id, lease_until)"
-        " VALUES (%s, 0, %s, 1, 'lane', now() + interval '3 seconds')",
+        " VALUES (%s, 0, %s, 1, 'lane', now() + interval '1 minute')",
         (run.id, organization_id),
     )
     admin.execute("UPDATE task SET state = 'STARTED' WHERE id = %s", (run.task_id,))
