@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
@@ -19,6 +20,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from gateway.api import service
+from gateway.auth.failed_attempts import FailedAttempts
 from gateway.auth.jwts import make_jwts
 from gateway.auth.key_finder import KeyFinder
 from gateway.auth.key_watch import KeyWatch
@@ -30,6 +32,10 @@ from gateway.launcher import Launcher
 from gateway.metrics import Metrics
 from gateway.middleware import BodyLimit, BodyLimits, RequestContext, request_id
 from gateway.outbox import Hints
+from gateway.quotas.buckets import Clock, Rate
+from gateway.quotas.capacity import Capacity
+from gateway.quotas.plan_finder import PlanFinder
+from gateway.quotas.request_limits import RequestLimits
 from gateway.routes import routes
 from gateway.services import Services
 from gateway.settings import GatewaySettings
@@ -61,8 +67,8 @@ class _Application(Starlette):
         return app
 
 
-def create_app(settings: GatewaySettings) -> Starlette:
-    """Build an application; `app.state.hub` is what a server drains before it stops."""
+def create_app(settings: GatewaySettings, clock: Clock = time.monotonic) -> Starlette:
+    """Build an application; `app.state.hub` is what a server drains before it stops. Limits are kept by the clock."""
     metrics = Metrics(version(service.DISTRIBUTION))
     hub = Hub(settings.stream, metrics.streams)
     metrics.watch(hub, settings.stream)
@@ -70,7 +76,7 @@ def create_app(settings: GatewaySettings) -> Starlette:
         routes=routes(),
         middleware=_layers(settings, metrics),
         exception_handlers={ApiError: _answer_error, HTTPException: _answer_http_error},
-        lifespan=lambda _: _lifespan(settings, hub, metrics),
+        lifespan=lambda _: _lifespan(settings, hub, metrics, clock),
     )
     # A path with one slash more is another path, and there is nothing at it.
     app.router.redirect_slashes = False
@@ -96,17 +102,24 @@ def _layers(settings: GatewaySettings, metrics: Metrics) -> list[Middleware]:
 
 
 @asynccontextmanager
-async def _lifespan(settings: GatewaySettings, hub: Hub, metrics: Metrics) -> AsyncIterator[State]:
+async def _lifespan(settings: GatewaySettings, hub: Hub, metrics: Metrics, clock: Clock) -> AsyncIterator[State]:
     engine = make_engine(settings)
     keys = KeyFinder(engine, cache_seconds=settings.key_cache_seconds, cache_size=settings.key_cache_size)
     key_watch = KeyWatch(keys)
+    jwts = make_jwts(settings, engine)
+    plans = PlanFinder(engine, settings.plans, cache_seconds=settings.plan_cache_seconds, clock=clock)
+    failures = Rate(settings.failed_attempts_per_second, settings.failed_attempts_burst)
+
+    def has_met(credential: str) -> bool:
+        return keys.has_met(credential) or jwts.has_met(credential)
+
     tail = Tail(settings.database, hub, settings.stream, metrics.streams, hearers=[key_watch])
     services = Services(
         settings=settings,
         engine=engine,
         keys=keys,
         key_watch=key_watch,
-        jwts=make_jwts(settings, engine),
+        jwts=jwts,
         stream_tokens=StreamTokens(
             engine, seconds=settings.stream_token_seconds, cache_seconds=settings.key_cache_seconds
         ),
@@ -117,6 +130,10 @@ async def _lifespan(settings: GatewaySettings, hub: Hub, metrics: Metrics) -> As
         tail=tail,
         metrics=metrics,
         imports=Imports(settings.max_imports, settings.max_imports_per_organization),
+        plans=plans,
+        request_limits=RequestLimits(plans, metrics, clock),
+        failed_attempts=FailedAttempts(has_met, metrics, failures, clock),
+        capacity=Capacity(plans, metrics, clock),
     )
     try:
         await _look_for_database(services)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from starlette.types import Scope
 
+from gateway.quotas.refusals import Limit
 from gateway.stream.hub import Hub, Room
 from gateway.stream.hub_collector import HubCollector
 from gateway.stream.metrics import StreamMetrics
@@ -34,6 +35,11 @@ class Metrics:
         )
         for room in set(Room) - {Room.FREE}:
             self._refused.labels(room)
+        self._reached = Counter(
+            "gateway_limits_reached", "Requests refused by a limit.", ["limit"], registry=self._registry
+        )
+        for limit in Limit:
+            self._reached.labels(limit)
         build = Gauge("gateway_build_info", "1, with the version.", ["version"], registry=self._registry)
         build.labels(version).set(1)
         ProcessCollector(registry=self._registry)
@@ -45,6 +51,10 @@ class Metrics:
     def refuse(self, room: Room) -> None:
         """Count a stream that was not opened."""
         self._refused.labels(room).inc()
+
+    def reach(self, limit: Limit) -> None:
+        """Count a request that was refused by a limit."""
+        self._reached.labels(limit).inc()
 
     def answer(self, scope: Scope, status: int, seconds: float) -> None:
         """Count a request by its route as it is written in the document, not by its path."""

@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -27,6 +27,8 @@ from gateway.transport.answer_headers import REQUEST_ID_HEADER, AnswerHeaders
 CLIENT_CLOSED = 499
 #: Where a request's scope keeps what is known of the exchange.
 EXCHANGE = "gateway.exchange"
+#: And its body, if the limit is the one of most paths.
+_BODY = "gateway.body"
 
 SWITCHING_PROTOCOLS = 101
 _BEGINNINGS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
@@ -144,6 +146,7 @@ class BodyLimits:
 
     bytes: int
     seconds: float
+    whose: str = "this server's"
 
 
 class BodyLimit:
@@ -162,20 +165,33 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         limits = next((own for path, own in self._others.items() if path.fullmatch(scope["path"])), self._limits)
-        declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdecimal() and int(declared) > limits.bytes:
-            raise _too_large(limits)
-        await self._app(scope, _Body(receive, limits).receive, send)
+        body = _Body(receive, limits, Headers(scope=scope).get("content-length", ""))
+        if limits is self._limits:
+            scope[_BODY] = body
+        await self._app(scope, body.receive, send)
+
+
+def lower_body_limit(scope: Scope, most: int) -> None:
+    """Take no more than `most` bytes from this caller, on paths that have no limit of their own.
+
+    Raises:
+        BodyTooLarge: the request declares more.
+    """
+    body: _Body | None = scope.get(_BODY)
+    if body is not None:
+        body.lower(most)
 
 
 class _Body:
     """A body while it is received."""
 
-    __slots__ = ("_ends_at", "_is_complete", "_limits", "_receive", "_received")
+    __slots__ = ("_declared", "_ends_at", "_is_complete", "_limits", "_receive", "_received")
 
-    def __init__(self, receive: Receive, limits: BodyLimits) -> None:
+    def __init__(self, receive: Receive, limits: BodyLimits, declared: str) -> None:
         self._receive = receive
+        self._declared = int(declared) if declared.isdecimal() else 0
         self._limits = limits
+        self._check(self._declared)
         self._received = 0
         self._is_complete = False
         self._ends_at = asyncio.get_running_loop().time() + limits.seconds
@@ -194,13 +210,21 @@ class _Body:
             raise _too_slow(self._limits) from None
         self._is_complete = not message.get("more_body", False)
         self._received += len(message.get("body", b""))
-        if self._received > self._limits.bytes:
-            raise _too_large(self._limits)
+        self._check(self._received)
         return message
+
+    def lower(self, most: int) -> None:
+        if most < self._limits.bytes:
+            self._limits = replace(self._limits, bytes=most, whose="your organization's")
+            self._check(self._declared)
+
+    def _check(self, size: int) -> None:
+        if size > self._limits.bytes:
+            raise _too_large(self._limits)
 
 
 def _too_large(limits: BodyLimits) -> BodyTooLarge:
-    return BodyTooLarge(f"The body is larger than {limits.bytes} bytes, which is this server's limit.")
+    return BodyTooLarge(f"The body is larger than {limits.bytes} bytes, which is {limits.whose} limit.")
 
 
 def _too_slow(limits: BodyLimits) -> UploadTooSlow:

@@ -158,7 +158,7 @@ def _admin() -> list[BaseRoute]:
         resource(
             "/v1/admin/organizations/{organization_id}",
             get=administers(organizations.get_organization),
-            patch=administers(organizations.rename_organization),
+            patch=administers(organizations.change_organization),
         ),
         resource(
             "/v1/admin/organizations/{organization_id}/api-keys",

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from gateway.auth.jwt_issuer import JwtIssuers
+from gateway.quotas.plan import DEFAULT, Plan, Plans
 from gateway.records import MAX_RECORD_BYTES
 from gateway.stream.settings import StreamSettings
 from gateway.transport.hosts import Hosts, read_proxies
@@ -106,6 +107,14 @@ class GatewaySettings(SharedSettings):
     #: Of one attempt: its time, and the size of each of the issuer's documents.
     jwt_fetch_timeout_seconds: float = Field(default=5, gt=0)
     jwt_fetch_max_bytes: int = Field(default=256 * 1024, ge=1024)
+
+    #: What each organization may use, by the names of plans; in the environment as JSON.
+    plans: Plans = Field(default_factory=lambda: {DEFAULT: Plan()})
+    #: How long the plan of an organization is remembered.
+    plan_cache_seconds: float = Field(default=5, ge=0)
+    #: Of keys and tokens that are not good, from one address.
+    failed_attempts_per_second: float = Field(default=10, gt=0)
+    failed_attempts_burst: int = Field(default=100, ge=1)
 
     #: How long a subject's stream token is good, at most, and how long after the subject's end.
     stream_token_seconds: float = Field(default=DAY, gt=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from starlette.applications import Starlette
 from gateway.app import create_app
 from gateway.auth.keyring import create_key, create_organization, open_keyring
 from gateway.auth.keys import TENANT_SCOPES
+from gateway.quotas.buckets import Clock
 from gateway.settings import GatewaySettings, load_gateway_settings
 from gateway.stream.server import Server, listen, server_config
 from gateway.transport.limits import ConnectionLimits
@@ -78,10 +80,10 @@ def add_tenant(database: TestDatabase, scopes: Iterable[str] = TENANT_SCOPES, na
 
 
 @asynccontextmanager
-async def gateway(database_url: str, **values: Any) -> AsyncGenerator[Gateway]:
-    """A gateway on a free port; `values` are settings."""
+async def gateway(database_url: str, clock: Clock = time.monotonic, **values: Any) -> AsyncGenerator[Gateway]:
+    """A gateway on a free port; `clock` is what its limits are kept by, and `values` are settings."""
     settings = gateway_settings(database_url, **values)
-    app = create_app(settings)
+    app = create_app(settings, clock)
     listener = listen("127.0.0.1", 0)
     config = server_config(app, settings.stream, settings.connection, proxies=settings.proxies)
     server = Server(config, app.state.hub, settings.stream)

@@ -42,7 +42,7 @@ async def answer_current(
     services = services_of(request)
     known = none_match(request)
     seconds = preferred_wait(request, services.settings.wait_max_seconds)
-    if seconds and services.hub.room_for(caller.organization_id) is not Room.FREE:
+    if seconds and services.room_for(caller.organization_id) is not Room.FREE:
         # A preference that cannot be met is no reason to refuse the request.
         seconds = None
     if not seconds:

@@ -82,13 +82,14 @@ async def _read_subject(services: Services, caller: Caller, subject: Subject) ->
 
 def _check_room(services: Services, caller: Caller) -> None:
     """Streams that are being opened at this moment are not counted yet: a few more than the limit may come through."""
-    room, settings = services.hub.room_for(caller.organization_id), services.settings.stream
+    room = services.room_for(caller.organization_id)
     if room is Room.FREE:
         return
     services.metrics.refuse(room)
     if room is Room.ORGANIZATION_FULL:
+        most = services.most_streams(caller.organization_id)
         raise OrganizationStreamsFull(
-            f"Your organization has {settings.max_streams_per_organization} streams open at this gateway, which is the"
-            " limit; close one, or follow several subjects over one GET /v1/events."
+            f"Your organization has {most} streams open at this gateway, which is the limit; close one, or"
+            " follow several subjects over one GET /v1/events."
         )
     raise StreamsFull("This gateway has as many streams open as it may; try again, another one may have room.")

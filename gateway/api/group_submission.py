@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -14,6 +14,7 @@ from gateway.api.answers import WEBSOCKET, Links, Out
 from gateway.api.idempotency import Made
 from gateway.auth.stream_tokens import Issuer
 from gateway.launcher import LaunchOptions
+from gateway.quotas.run_size import size_of_run
 from gateway.services import Services
 from gateway.stream.subject import Subject, SubjectKind
 from workerapp.contract.caller import Caller
@@ -53,11 +54,17 @@ class GroupPlan:
 
 
 async def submit_group(connection: AsyncConnection, services: Services, issuer: Issuer, planned: GroupPlan) -> Made:
-    """Queue the group for the issuer's caller, in the open transaction; 202 and a `RunGroupSubmitted`."""
-    task_id = str(uuid4())
-    group_id = await _insert_group(connection, issuer.caller, task_id, planned)
-    runs = await _insert_runs(connection, services, issuer.caller, group_id, planned.configuration_ids)
-    await _insert_tasks(connection, services, issuer.caller, task_id, runs)
+    """Queue the group for the issuer's caller, in the open transaction; 202 and a `RunGroupSubmitted`.
+
+    Raises:
+        TooManyRuns, TooManyQueuedTests, TooManyTests: the organization has no room for its runs.
+    """
+    task_id, caller = str(uuid4()), issuer.caller
+    sizes = {key: await size_of_run(connection, caller, key) for key in planned.configuration_ids}
+    await services.capacity.check_runs(connection, caller, [*sizes.values()])
+    group_id = await _insert_group(connection, caller, task_id, planned)
+    runs = await _insert_runs(connection, services, caller, group_id, sizes)
+    await _insert_tasks(connection, services, caller, task_id, runs)
     baseline_id = runs[planned.baseline_place].test_run_id
     group = tables.run_group
     await connection.execute(update(group).where(group.c.id == group_id).values(baseline_id=baseline_id))
@@ -65,7 +72,7 @@ async def submit_group(connection: AsyncConnection, services: Services, issuer: 
         connection,
         EXECUTE_TEST_SET,
         str(group_id),
-        current_user=issuer.caller,
+        current_user=caller,
         options=LaunchOptions(task_id=task_id, run_group_id=group_id),
     )
     subject, links = Subject(SubjectKind.RUN_GROUP, str(group_id)), group_links(group_id)
@@ -94,8 +101,9 @@ async def _insert_group(connection: AsyncConnection, caller: Caller, task_id: st
 
 
 async def _insert_runs(
-    connection: AsyncConnection, services: Services, caller: Caller, group_id: UUID, configuration_ids: Sequence[UUID]
+    connection: AsyncConnection, services: Services, caller: Caller, group_id: UUID, sizes: Mapping[UUID, int]
 ) -> list[QueuedRun]:
+    """A run for each configuration, in this order; `sizes`: how many results are expected of each."""
     run = tables.test_run.c
     rows = [
         {
@@ -104,10 +112,11 @@ async def _insert_runs(
             "run_group_id": group_id,
             "group_place": place,
             "task_id": str(uuid4()),
+            "expected": expected,
             "created_by": caller.user_id,
             "deadline_at": func.now() + timedelta(seconds=services.settings.run_deadline_seconds),
         }
-        for place, configuration_id in enumerate(configuration_ids)
+        for place, (configuration_id, expected) in enumerate(sizes.items())
     ]
     statement = insert(tables.test_run).values(rows)
     made = await connection.execute(

@@ -78,6 +78,7 @@ async def invoke_endpoint(request: Request, caller: Caller) -> Answer:
     preferred = preferred_wait(request, most)
 
     async def work(connection: AsyncConnection) -> Made:
+        await services.capacity.check_tasks(connection, caller)
         task_id = await services.launcher.launch(
             connection, caller, INVOKE_ENDPOINT, args=(str(key), _question(asked)), kwargs={}
         )
@@ -89,7 +90,7 @@ async def invoke_endpoint(request: Request, caller: Caller) -> Answer:
     submitted = await make_once(request, caller, asked, work)
     services.hints.submitted()
     seconds = most if preferred is None else preferred
-    if not seconds or services.hub.room_for(caller.organization_id) is not Room.FREE:
+    if not seconds or services.room_for(caller.organization_id) is not Room.FREE:
         return submitted
     return _when_done(request, caller, submitted, seconds)
 

@@ -15,11 +15,12 @@ from starlette.responses import Response
 from gateway.api.answers import In, Links, Out, Time, answer
 from gateway.api.api_keys import ApiKeyCreation, make_key, unstored
 from gateway.api.body import read_body
+from gateway.api.faults import invalid_fields
 from gateway.api.idempotency import Made, make_once
 from gateway.api.paging import PageQuery, not_found, page_limit, page_of, path_uuid, read_cursor, read_query
 from gateway.auth.key_store import KeyStore, check_giving
 from gateway.auth.keys import TENANT_SCOPES
-from gateway.errors import NameTaken
+from gateway.errors import Fault, NameTaken
 from gateway.services import services_of
 from workerapp.contract.caller import Caller
 from workerapp.db.tenant import enter_tenant
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 WHAT = "organization"
 
 _CREATE = text("SELECT admin_create_organization(:name)")
-_RENAME = text("SELECT admin_rename_organization(:id, :name)")
+_CHANGE = text("SELECT admin_change_organization(:id, :name, :plan)")
 _FIND = text("SELECT * FROM admin_organization(:id)")
 _PAGE = text("SELECT * FROM admin_organizations(:after, :most)")
 
@@ -40,11 +41,19 @@ class OrganizationNaming(In):
     name: Annotated[str, Field(min_length=1, max_length=200)]
 
 
+class OrganizationChange(In):
+    """What becomes of it; what is not given stays."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    plan: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+
+
 class Organization(Out):
     """An organization, and how much it has."""
 
     id: UUID
     name: str
+    plan: str
     created_at: Time
     users: int
     live_keys: int
@@ -79,12 +88,16 @@ async def get_organization(request: Request, _: Caller) -> Response:
         return answer(await _find(connection, path_uuid(request, "organization_id", WHAT)))
 
 
-async def rename_organization(request: Request, _: Caller) -> Response:
-    key = path_uuid(request, "organization_id", WHAT)
-    asked = await read_body(request, OrganizationNaming)
-    async with services_of(request).engine.begin() as connection:
-        if not (await connection.execute(_RENAME, {"id": key, "name": asked.name})).scalar_one():
-            raise _name_taken(asked.name)
+async def change_organization(request: Request, _: Caller) -> Response:
+    services, key = services_of(request), path_uuid(request, "organization_id", WHAT)
+    asked = await read_body(request, OrganizationChange)
+    if asked.plan is not None and asked.plan not in services.settings.plans:
+        detail = f"There is no such plan; there are {', '.join(sorted(services.settings.plans))}."
+        raise invalid_fields([Fault(pointer="/plan", detail=detail)])
+    async with services.engine.begin() as connection:
+        changed = await connection.execute(_CHANGE, {"id": key, "name": asked.name, "plan": asked.plan})
+        if not changed.scalar_one():
+            raise _name_taken(str(asked.name))
         return answer(await _find(connection, key))
 
 

@@ -11,9 +11,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from gateway.auth.authenticate import authenticate, require
+from gateway.auth.authenticate import authenticate, bearer_of, require
 from gateway.auth.authenticate_stream import StreamCaller, authenticate_stream
 from gateway.auth.keys import Scope
+from gateway.middleware import lower_body_limit
 from gateway.services import services_of
 from workerapp.contract.caller import Caller
 
@@ -32,8 +33,13 @@ class Operation:
 
     async def __call__(self, request: Request) -> Answer:
         """Find out who is asking, and answer."""
-        caller = await authenticate(request, services_of(request))
+        services = services_of(request)
+        with services.failed_attempts.watch(request, bearer_of(request)):
+            caller = await authenticate(request, services)
         request.state.organization_id = caller.organization_id
+        plan = await services.request_limits.admit(request, caller)
+        if plan.max_body_bytes is not None:
+            lower_body_limit(request.scope, plan.max_body_bytes)
         require(caller, self.scope)
         return await self.handler(request, caller)
 

@@ -13,6 +13,7 @@ from gateway.api.answers import WEBSOCKET, Links, Out
 from gateway.api.idempotency import Made
 from gateway.auth.stream_tokens import Issuer
 from gateway.launcher import LaunchOptions
+from gateway.quotas.run_size import size_of_repetition, size_of_run
 from gateway.services import Services
 from gateway.stream.subject import Subject, SubjectKind
 from workerapp.contract.repetition import AnswersAgain, TestsAgain
@@ -44,12 +45,21 @@ async def submit_run(
     """Queue a run of the configuration for the issuer's caller, in the open transaction; 202 and a `RunSubmitted`.
 
     What `overrides` sets holds for this run instead of what the configuration says.
+
+    Raises:
+        TooManyRuns, TooManyQueuedTests, TooManyTests: the organization has no room for it.
     """
     task_id, caller = str(uuid4()), issuer.caller
+    if repetition is None:
+        expected = await size_of_run(connection, caller, configuration_id, overrides)
+    else:
+        expected = await size_of_repetition(connection, caller, repetition)
+    await services.capacity.check_runs(connection, caller, [expected])
     run = {
         "organization_id": caller.organization_id,
         "test_configuration_id": configuration_id,
         "task_id": task_id,
+        "expected": expected,
         "created_by": caller.user_id,
         "deadline_at": func.now() + timedelta(seconds=services.settings.run_deadline_seconds),
         "rerun_of": repetition.source_id if isinstance(repetition, TestsAgain) else None,

@@ -110,6 +110,7 @@ async def submit_task(request: Request, caller: Caller) -> Response:
     issuer = await services.stream_tokens.issuer(caller)
 
     async def work(connection: AsyncConnection) -> Made:
+        await services.capacity.check_tasks(connection, caller)
         task_id = await services.launcher.launch(
             connection,
             caller,

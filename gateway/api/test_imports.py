@@ -119,7 +119,7 @@ async def _store(services: Services, caller: Caller, key: UUID, tests: BinaryIO,
         stored = await test_sets.lock(connection, caller, key)
         if mode == "replace":
             await stored.archive_all()
-        await _append(stored, tests, count, services.settings.max_tests_per_set)
+        await _append(stored, tests, count, services.most_tests_per_set(caller.organization_id))
         await stored.count_change()
         return Imported(test_set=await test_sets.read(connection, caller, key), imported=count)
 

@@ -96,17 +96,17 @@ DEFINITION = Definition(
 
 
 async def create_test_set(request: Request, caller: Caller) -> Response:
-    asked, settings = await read_body(request, TestSetCreation), services_of(request).settings
+    asked, services = await read_body(request, TestSetCreation), services_of(request)
     if asked.tests is not None:
-        check_count(len(asked.tests), settings.max_tests_per_request)
-    references = references_of(asked.tests or (), settings)
+        check_count(len(asked.tests), services.settings.max_tests_per_request)
+    references = references_of(asked.tests or (), services.settings)
 
     async def work(connection: AsyncConnection) -> Made:
         await references.check(connection, caller)
         row = await DEFINITION.insert(connection, caller, {"name": asked.name, "metadata": asked.metadata})
         if asked.tests:
             stored = StoredTests(connection=connection, caller=caller, test_set_id=row.id)
-            await stored.append(asked.tests, settings.max_tests_per_set)
+            await stored.append(asked.tests, services.most_tests_per_set(caller.organization_id))
         return Made(status=201, location=f"/v1/test-sets/{row.id}", body=await read(connection, caller, row.id))
 
     return await make_once(request, caller, asked, work)

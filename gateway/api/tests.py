@@ -90,15 +90,15 @@ async def get_test(request: Request, caller: Caller) -> Response:
 
 
 async def add_tests(request: Request, caller: Caller) -> Response:
-    key, settings = _set_id(request), services_of(request).settings
+    key, services = _set_id(request), services_of(request)
     asked = await read_body(request, Addition)
-    check_count(len(asked.tests), settings.max_tests_per_request)
-    references = references_of(asked.tests, settings)
+    check_count(len(asked.tests), services.settings.max_tests_per_request)
+    references = references_of(asked.tests, services.settings)
 
     async def work(connection: AsyncConnection) -> Made:
         stored = await test_sets.lock(connection, caller, key)
         await references.check(connection, caller)
-        test_ids = await stored.append(asked.tests, settings.max_tests_per_set)
+        test_ids = await stored.append(asked.tests, services.most_tests_per_set(caller.organization_id))
         await stored.count_change()
         body = Added(test_set=await test_sets.read(connection, caller, key), test_ids=test_ids)
         return Made(status=201, location=f"/v1/test-sets/{key}/tests", body=body)

@@ -56,7 +56,7 @@ async def converse(websocket: WebSocket) -> None:
     await websocket.accept(SUBPROTOCOL if offered else None)
 
     async def open_feed(message: Subscribe) -> Feed | None:
-        return await _open_feed(services, watcher, message)
+        return await _open_feed(websocket, services, watcher, message)
 
     settings, metrics = services.settings.stream, services.metrics.streams
     hold = watcher.holding(services.key_watch)
@@ -71,7 +71,10 @@ async def refuse_request(_: Request) -> Response:
     )
 
 
-async def _open_feed(services: Services, watcher: StreamCaller, message: Subscribe) -> Feed | None:
+async def _open_feed(
+    websocket: WebSocket, services: Services, watcher: StreamCaller, message: Subscribe
+) -> Feed | None:
+    await services.request_limits.admit(websocket, watcher.caller)
     address = urlsplit(message.to)
     query = read_parameters(QueryParams(address.query), SubscriptionQuery)
     if address.path == ORGANIZATION:

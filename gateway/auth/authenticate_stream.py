@@ -76,14 +76,18 @@ async def authenticate_stream(connection: HTTPConnection, services: Services) ->
         TokenInvalid: the token was not made here, or its API key is good no more.
         TokenExpired: the token's time is over.
         JwtInvalid, OrganizationUnknown, IssuerUnavailable: the identity provider's token is not good, or not here.
+        TooManyFailedAttempts: its address has failed too often.
+        RateLimited: the organization or the key asks too often.
         ScopeMissing: the key, or the one that made the token, may not watch.
     """
-    credential = _credential_of(connection)
-    if credential.startswith(MARK):
-        watcher = await _open(credential, services)
-    else:
-        watcher = StreamCaller(caller=await find_caller(credential, services))
+    with services.failed_attempts.watch(connection, bearer_of(connection)):
+        credential = _credential_of(connection)
+        if credential.startswith(MARK):
+            watcher = await _open(credential, services)
+        else:
+            watcher = StreamCaller(caller=await find_caller(credential, services))
     connection.state.organization_id = watcher.caller.organization_id
+    await services.request_limits.admit(connection, watcher.caller)
     require(watcher.caller, keys.Scope.EVENTS_READ)
     return watcher
 

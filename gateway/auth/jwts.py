@@ -57,6 +57,10 @@ class Jwts:
             caller = await self._verify(token)
         return caller
 
+    def has_met(self, token: str) -> bool:
+        """Whether the token was good when it was last looked at here, and is still remembered."""
+        return self._remembered.find(token) is not None
+
     async def close(self) -> None:
         """Stop fetching keys."""
         for keys in self._issuers.values():

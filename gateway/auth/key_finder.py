@@ -59,6 +59,10 @@ class KeyFinder:
             _keep(self._ids, secret_hash, caller.key_id, self._size)
         return caller
 
+    def has_met(self, secret: str) -> bool:
+        """Whether the key was good when it was last looked at here, however long ago that is."""
+        return self._ids.get(hash_of(secret)) in self._known
+
     async def find_by_id(self, key_id: UUID) -> Caller | None:
         """The caller whose key has this id, or none if it is unknown, expired or revoked."""
         return self._recall(key_id) or await self._look_up(_FIND_BY_ID, key_id)

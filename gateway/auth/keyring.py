@@ -116,14 +116,14 @@ def revoke_key(connection: psycopg.Connection, key_id: UUID) -> bool:
     return cursor.rowcount == 1
 
 
-def check_name(what: str, name: str) -> None:
+def check_name(what: str, name: str, longest: int = MAX_NAME_LENGTH) -> None:
     """Refuse what the column does.
 
     Raises:
         KeyringRefused: it is empty, too long, or not storable.
     """
-    if not 1 <= len(name) <= MAX_NAME_LENGTH or "\0" in name:
-        raise KeyringRefused(f"{what} must have 1 to {MAX_NAME_LENGTH} characters.")
+    if not 1 <= len(name) <= longest or "\0" in name:
+        raise KeyringRefused(f"{what} must have 1 to {longest} characters.")
 
 
 def _known_scopes(scopes: Iterable[str]) -> list[str]:

@@ -15,6 +15,7 @@ from gateway.cli.operations import print_rows
 from gateway.cli.operator_database import add_database_argument, keyring, rows_of
 
 _CREATE = "SELECT admin_create_organization(%s) AS id"
+_CHANGE = "SELECT admin_change_organization(%s, NULL, %s)"
 _LIST = "SELECT found.* FROM organization o, admin_organization(o.id) AS found ORDER BY o.name"
 _SHOW = "SELECT found.* FROM organization o, admin_organization(o.id) AS found WHERE o.name = %s"
 _TABLES = (
@@ -38,9 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     remove = actions.add_parser("remove", help="remove an organization and all that it has")
     remove.set_defaults(action=_remove)
     remove.add_argument("--yes", action="store_true", help="do it; without this it is only told what would be removed")
-    for action in (create, show, remove):
+    plan = actions.add_parser("set-plan", help="give one another plan, of those in GATEWAY_PLANS")
+    plan.set_defaults(action=_set_plan)
+    for action in (create, show, remove, plan):
         action.add_argument("name", help="the organization's name")
-    for action in (create, listing, show, remove):
+    plan.add_argument("plan", help="the plan's name; a gateway that knows no plan of it applies `default`")
+    for action in (create, listing, show, remove, plan):
         add_database_argument(action)
         action.add_argument("--json", action="store_true", help="print JSON, an object a line")
 
@@ -89,6 +93,14 @@ def _remove(options: argparse.Namespace) -> None:
         connection.execute("DELETE FROM organization WHERE id = %s", (organization_id,))
     if not options.json:
         print(f"The organization {options.name} is removed.")
+
+
+def _set_plan(options: argparse.Namespace) -> None:
+    with keyring(options) as connection:
+        organization_id = _find(connection, options.name)["id"]
+        check_name("A plan's name", options.plan, 100)
+        connection.execute(_CHANGE, (organization_id, options.plan))
+        print_rows(rows_of(connection, _SHOW, (options.name,)), as_json=options.json)
 
 
 def _find(connection: psycopg.Connection, name: str) -> dict[str, Any]:

@@ -199,9 +199,9 @@ class Hub:
         """Every subscription there is; none may be made or closed meanwhile."""
         return chain.from_iterable(self._subscriptions.values())
 
-    def room_for(self, organization_id: UUID) -> Room:
-        """Whether the organization may open one more stream here."""
-        if self._open[organization_id] >= self._settings.max_streams_per_organization:
+    def room_for(self, organization_id: UUID, most: int | None = None) -> Room:
+        """Whether the organization may open one more stream here; `most`, if it may have fewer than others."""
+        if self._open[organization_id] >= (most or self._settings.max_streams_per_organization):
             return Room.ORGANIZATION_FULL
         return Room.FULL if len(self) >= self._settings.max_streams else Room.FREE
 

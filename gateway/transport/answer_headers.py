@@ -8,6 +8,8 @@ from starlette.types import Scope
 from gateway.transport.origins import Origins
 
 REQUEST_ID_HEADER = "x-request-id"
+#: Where the state of a request has the headers that tell how many more may follow, once it is known who asks.
+RATE_LIMIT = "rate_limit"
 
 _ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
@@ -41,6 +43,8 @@ class AnswerHeaders:
     def add(self, headers: MutableHeaders, request_id: str, scope: Scope) -> None:
         """To the headers of the answer to the request of this scope."""
         protect(headers, request_id)
+        for name, value in scope.get("state", {}).get(RATE_LIMIT, {}).items():
+            headers[name] = value
         if self._hsts is not None and scope["scheme"] in ("https", "wss"):
             headers["strict-transport-security"] = self._hsts
         if self._origins:

@@ -98,6 +98,9 @@ def test_an_organization_is_made_shown_and_removed_with_all_that_it_has(database
     environment = {"DATABASE_URL": database.admin_url}
     made = json.loads(run_command("orgs", "create", "acme", "--json", environment=environment).stdout)
     assert run_command("orgs", "create", "acme", environment=environment).status == 1
+    planned = run_command("orgs", "set-plan", "acme", "large", "--json", environment=environment)
+    assert (made["plan"], json.loads(planned.stdout)) == ("default", made | {"plan": "large"})
+    assert run_command("orgs", "set-plan", "acme", "", environment=environment).status == 1
     run_command("keys", "create", "--organization", "acme", environment=environment)
     run_command("keys", "create", "--organization", "other", environment=environment)
     with connect(database.admin_url) as admin:

@@ -126,6 +126,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "ApiKey": api_keys.ApiKey,
     "ApiKeyCreated": api_keys.ApiKeyCreated,
     "OrganizationNaming": organizations.OrganizationNaming,
+    "OrganizationChange": organizations.OrganizationChange,
     "Organization": organizations.Organization,
     "SweepStep": admin.SweepStep,
     "Sweeper": admin.Sweeper,
@@ -182,7 +183,7 @@ def test_every_operation_has_a_name_of_its_own_and_says_which_errors_it_answers(
     names = [operation["operationId"] for operation in operations.values()]
     assert len(set(names)) == len(names)
     for (_, path), operation in operations.items():
-        needed = {"500"} | ({"401", "403", "503"} if path.startswith("/v1/") else set())
+        needed = {"500"} | ({"401", "403", "429", "503"} if path.startswith("/v1/") else set())
         assert needed <= set(operation["responses"]), path
 
 

@@ -122,6 +122,7 @@ async def test_organizations_have_room_of_their_own_and_the_process_has_its_limi
     assert (hub.room_for(OURS), hub.room_for(THEIRS)) == (Room.ORGANIZATION_FULL, Room.FREE)
     hub.subscribe(organization_id=THEIRS)
     assert hub.room_for(uuid4()) is Room.FULL
+    assert hub.room_for(THEIRS, 1) is Room.ORGANIZATION_FULL
     ours[0].close()
     ours[0].close()
     assert (hub.room_for(OURS), hub.room_for(uuid4()), len(hub)) == (Room.FREE, Room.FREE, 2)

@@ -63,6 +63,7 @@ organization = Table(
     _id(),
     _needed("name", Text),
     _needed("created_at", Time),
+    _needed("plan", Text),
 )
 
 app_user = Table(
@@ -249,6 +250,7 @@ test_run = Table(
     _optional("finished_at", Time),
     _optional("group_place", Integer),
     _needed("planning", Boolean),
+    _needed("expected", Integer),
 )
 
 test_result = Table(

@@ -54,10 +54,10 @@ $$;
 
 -- ---------------------------------------------------------------- for operators: across tenants
 CREATE OR REPLACE FUNCTION admin_organization(p_organization uuid)
-RETURNS TABLE (id uuid, name text, created_at timestamptz, users bigint, live_keys bigint, test_runs bigint,
-               open_test_runs bigint)
+RETURNS TABLE (id uuid, name text, plan text, created_at timestamptz, users bigint, live_keys bigint,
+               test_runs bigint, open_test_runs bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
-    SELECT o.id, o.name, o.created_at,
+    SELECT o.id, o.name, o.plan, o.created_at,
            (SELECT count(*) FROM app_user u WHERE u.organization_id = o.id),
            (SELECT count(*) FROM api_key k WHERE k.organization_id = o.id AND is_live_key(k)),
            r.total, r.open
@@ -70,8 +70,8 @@ $$;
 
 -- A page of organizations by name.
 CREATE OR REPLACE FUNCTION admin_organizations(p_after text, p_most integer)
-RETURNS TABLE (id uuid, name text, created_at timestamptz, users bigint, live_keys bigint, test_runs bigint,
-               open_test_runs bigint)
+RETURNS TABLE (id uuid, name text, plan text, created_at timestamptz, users bigint, live_keys bigint,
+               test_runs bigint, open_test_runs bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
     SELECT found.* FROM (
         SELECT o.id, o.name FROM organization o WHERE o.name > p_after ORDER BY o.name LIMIT p_most
@@ -85,11 +85,11 @@ LANGUAGE sql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
     INSERT INTO organization (name) VALUES (p_name) ON CONFLICT (name) DO NOTHING RETURNING id
 $$;
 
--- False if another one has the name.
-CREATE OR REPLACE FUNCTION admin_rename_organization(p_organization uuid, p_name text) RETURNS boolean
+-- Null leaves it as it is. False if another one has the name.
+CREATE OR REPLACE FUNCTION admin_change_organization(p_organization uuid, p_name text, p_plan text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
 BEGIN
-    UPDATE organization SET name = p_name WHERE id = p_organization;
+    UPDATE organization SET name = coalesce(p_name, name), plan = coalesce(p_plan, plan) WHERE id = p_organization;
     RETURN true;
 EXCEPTION WHEN unique_violation THEN
     RETURN false;
