@@ -6,6 +6,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import JsonValue
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,7 +25,7 @@ from workerapp.contract.outbound import OutboundRefused
 from workerapp.contract.presets import Preset
 from workerapp.contract.specs import EndpointSpec
 from workerapp.db import tables
-from workerapp.db.sealing import SealingUnavailable
+from workerapp.db.sealing import Place, SealingUnavailable, endpoint_place
 
 #: What was stored before there were these fields is answered with their defaults.
 _LATER: dict[str, Any] = {
@@ -87,10 +88,11 @@ async def create_endpoint(request: Request, caller: Caller) -> Response:
     settings = services_of(request).settings
     spec = await read_body(request, EndpointSpec)
     _check_urls(spec, settings)
-    sealed = _seal(spec, settings)
 
     async def work(connection: AsyncConnection) -> Made:
-        values = {"name": spec.name, "spec": hide_secrets(spec), "sealed_headers": sealed}
+        key = (await connection.execute(select(func.uuid7()))).scalar_one()
+        sealed = _seal(spec, settings, endpoint_place(caller.organization_id, key))
+        values = {"id": key, "name": spec.name, "spec": hide_secrets(spec), "sealed_headers": sealed}
         row = await DEFINITION.insert(connection, caller, values)
         return Made(status=201, location=f"/v1/endpoints/{row.id}", body=_endpoint(row))
 
@@ -111,12 +113,12 @@ def _check_url(pointer: str, url: str, settings: GatewaySettings) -> None:
         raise UrlRefused(f"{pointer}: {detail}", faults=[Fault(pointer=pointer, detail=detail)]) from None
 
 
-def _seal(spec: EndpointSpec, settings: GatewaySettings) -> bytes | None:
+def _seal(spec: EndpointSpec, settings: GatewaySettings, place: Place) -> bytes | None:
     secrets = secrets_of(spec)
     if secrets is None:
         return None
     try:
-        return settings.sealer.seal(secrets)
+        return settings.sealer.seal(secrets, place)
     except SealingUnavailable as error:
         pointer = "/headers" if spec.headers else "/auth"
         raise SecretsUnavailable(f"{pointer}: {error}", faults=[Fault(pointer=pointer, detail=str(error))]) from None

@@ -9,7 +9,7 @@ import ssl
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import psycopg
@@ -23,7 +23,7 @@ from tests.records import act_for, connect, plan
 from tests.stack.commands import Command, run_command
 from tests.stack.process import ROOT
 from tests.stack.proxy import write_certificate
-from workerapp.db.sealing import Sealer
+from workerapp.db.sealing import Sealer, endpoint_place
 
 
 def test_a_database_is_migrated_as_often_as_one_likes(postgres: PostgresServer) -> None:
@@ -145,7 +145,8 @@ def test_a_login_that_only_serves_makes_no_keys(database: TestDatabase) -> None:
 
 def test_a_new_secret_key_can_be_used() -> None:
     key = run_command("keys", "secret").stdout.strip()
-    assert Sealer((key,)).open(Sealer((key,)).seal("secret")) == "secret"
+    place = endpoint_place(uuid4(), uuid4())
+    assert Sealer((key,)).open(Sealer((key,)).seal("secret", place), place) == "secret"
 
 
 def test_the_gateway_serves_by_itself(database: TestDatabase) -> None:

@@ -13,6 +13,7 @@ from tests.postgres import TestDatabase
 from tests.records import connect
 from tests.rest import Gateway
 from workerapp.contract.endpoint_secrets import reveal_secrets
+from workerapp.db.sealing import endpoint_place
 
 KINDS = ("/v1/endpoints", "/v1/test-sets", "/v1/test-configurations")
 
@@ -33,12 +34,15 @@ async def test_header_values_are_sealed_and_never_answered(
     assert "hunter2" not in (await api.get(endpoint["links"]["self"])).text
     assert "hunter2" not in (await api.get("/v1/endpoints")).text
     with connect(database.admin_url) as admin:
-        row = admin.execute("SELECT spec::text, sealed_headers FROM endpoint").fetchone()
+        row = admin.execute("SELECT spec::text, sealed_headers, organization_id, id FROM endpoint").fetchone()
         keys = admin.execute("SELECT body::text || headers::text FROM idempotency_key").fetchone()
     assert row is not None
     assert keys is not None
     assert "hunter2" not in row[0] + keys[0]
-    assert json.loads(served.settings.sealer.open(row[1])) == {"headers": headers, "auth": None}
+    assert json.loads(served.settings.sealer.open(row[1], endpoint_place(*row[2:]))) == {
+        "headers": headers,
+        "auth": None,
+    }
 
 
 @pytest.mark.parametrize(
@@ -67,12 +71,12 @@ async def test_secrets_of_authentication_are_sealed_and_never_answered(
     assert made.json()["auth"] == auth | {secret: "***"}
     assert "hunter2" not in made.text + (await api.get("/v1/endpoints")).text
     with connect(database.admin_url) as admin:
-        row = admin.execute("SELECT spec::text, sealed_headers, spec FROM endpoint").fetchone()
+        row = admin.execute("SELECT spec::text, sealed_headers, spec, organization_id, id FROM endpoint").fetchone()
         keys = admin.execute("SELECT body::text || headers::text FROM idempotency_key").fetchone()
     assert row is not None
     assert keys is not None
     assert "hunter2" not in row[0] + keys[0]
-    revealed = reveal_secrets(row[2], served.settings.sealer.open(row[1]))
+    revealed = reveal_secrets(row[2], served.settings.sealer.open(row[1], endpoint_place(*row[3:])))
     assert revealed.model_dump()["auth"] == auth
 
 

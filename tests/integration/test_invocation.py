@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 from aiohttp import web
-from cryptography.fernet import Fernet
 
 from tests.definitions import add_endpoint
 from tests.integration.test_target import output, serving, status
 from workerapp.contract.endpoint_secrets import hide_secrets, secrets_of
 from workerapp.contract.invocation import InvocationResult
 from workerapp.contract.specs import EndpointSpec
+from workerapp.db.sealing import endpoint_place, new_key
 from workerapp.execution.invocation import invoke
+from workerapp.execution.sealed_endpoint import SealedEndpoint
 from workerapp.settings import WorkerSettings
 
-KEY = Fernet.generate_key().decode()
+KEY = new_key()
 
 
 async def tried(url: str, *, settings: dict[str, Any] | None = None, **fields: Any) -> InvocationResult:
@@ -27,8 +29,10 @@ async def tried(url: str, *, settings: dict[str, Any] | None = None, **fields: A
         database_url="postgresql://nowhere/x", secret_keys=(KEY,), outbound_allow="127.0.0.0/8", **(settings or {})
     )
     secrets = secrets_of(spec)
-    sealed = None if secrets is None else worker.sealer.seal(secrets)
-    return await invoke(hide_secrets(spec), sealed, {"input": "Why?", "metadata": {"n": 3}}, worker, {})
+    key, owner = uuid4(), uuid4()
+    sealed = None if secrets is None else worker.sealer.seal(secrets, endpoint_place(owner, key))
+    endpoint = SealedEndpoint(id=key, organization_id=owner, spec=hide_secrets(spec), sealed_headers=sealed)
+    return await invoke(endpoint, {"input": "Why?", "metadata": {"n": 3}}, worker, {})
 
 
 async def test_request_response_and_output_are_told() -> None:

@@ -20,6 +20,7 @@ from tests.stack.judge import JudgeServer, Reply, judge_server, replies
 from workerapp.contract.endpoint_secrets import hide_secrets, secrets_of
 from workerapp.contract.repetition import AnswersAgain
 from workerapp.contract.specs import EndpointSpec
+from workerapp.db.sealing import endpoint_place
 from workerapp.execution.plan import RESCORE_OF
 
 GOOD, BAD = '{"reason": "right", "passed": true}', '{"reason": "wrong", "passed": false}'
@@ -39,13 +40,13 @@ def llm(server: JudgeServer, **fields: Any) -> dict[str, Any]:
 def stored_endpoint(runs: Runs, organization_id: UUID | None = None, **fields: Any) -> str:
     spec = EndpointSpec.model_validate(CHAT | fields)
     secrets = secrets_of(spec)
-    sealed = None if secrets is None else runs.settings.sealer.seal(secrets)
-    owner = organization_id or runs.organization_id
-    row = (owner, spec.name, Jsonb(hide_secrets(spec)), sealed)
+    owner, key = organization_id or runs.organization_id, uuid4()
+    sealed = None if secrets is None else runs.settings.sealer.seal(secrets, endpoint_place(owner, key))
+    row = (key, owner, spec.name, Jsonb(hide_secrets(spec)), sealed)
     return inserted(
         runs.admin,
         owner,
-        "INSERT INTO endpoint (organization_id, name, spec, sealed_headers) VALUES (%s, %s, %s, %s)",
+        "INSERT INTO endpoint (id, organization_id, name, spec, sealed_headers) VALUES (%s, %s, %s, %s, %s)",
         row,
     )
 

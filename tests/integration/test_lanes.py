@@ -18,7 +18,7 @@ from tests.postgres import TestDatabase
 from tests.records import add_organization, connect
 from workerapp.contract.endpoint_secrets import hide_secrets, secrets_of
 from workerapp.contract.specs import EndpointSpec
-from workerapp.db.sealing import new_key
+from workerapp.db.sealing import endpoint_place, new_key
 from workerapp.execution.lanes import SliceOutcome
 from workerapp.execution.slices import SliceReport, run_slice
 
@@ -100,7 +100,8 @@ async def test_the_secrets_of_an_endpoint_are_opened_for_its_run_and_are_in_noth
         endpoint = {"name": "app", "url": application.url, "auth": {"type": "bearer", "token": "tok-very-secret"}}
         spec = EndpointSpec.model_validate(endpoint | {"request": {"input": "{{ input }}"}})
         (lane,) = runs.plan(application.url, questions(3), endpoint=hide_secrets(spec))
-        sealed = settings.sealer.seal(secrets_of(spec) or "")
+        (endpoint_id,) = runs.row("SELECT id FROM endpoint")
+        sealed = settings.sealer.seal(secrets_of(spec) or "", endpoint_place(runs.organization_id, endpoint_id))
         runs.admin.execute("UPDATE endpoint SET sealed_headers = %s", (sealed,))
         await run_slice(runs.slice_of(lane), settings)
     assert application.authorizations == {"Bearer tok-very-secret"}

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from gateway.settings import GatewaySettings, load_gateway_settings
 from workerapp.contract.outbound import OutboundRefused
 from workerapp.db.address import DatabaseAddress
-from workerapp.db.sealing import new_key
+from workerapp.db.sealing import endpoint_place, new_key
 from workerapp.settings import SettingsInvalid, WorkerSettings, load_worker_settings
 
 URL = "postgresql://gateway:pw@db.example.com:5433/tests"
+PLACE = endpoint_place(UUID(int=1), UUID(int=2))
 CLOUD_QUERY = "celery-user:password@/celery?host=/cloudsql/project-id:region:instance"
 
 
@@ -140,7 +142,7 @@ def test_secret_keys_are_split_and_the_first_one_seals(monkeypatch: pytest.Monke
     both = load_gateway_settings(database_url=URL)
     only_old = load_gateway_settings(database_url=URL, secret_keys=(old,))
     assert both.secret_keys == (new, old)
-    assert both.sealer.open(only_old.sealer.seal("token")) == "token"
+    assert both.sealer.open(only_old.sealer.seal("token", PLACE), PLACE) == "token"
 
 
 def test_outbound_networks_open_what_they_name(monkeypatch: pytest.MonkeyPatch) -> None:

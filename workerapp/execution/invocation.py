@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
-from workerapp.contract.endpoint_secrets import reveal_secrets
 from workerapp.contract.invocation import InvocationResult
 from workerapp.db.sealing import SealingUnavailable
 from workerapp.execution.credentials import TokenCache
 from workerapp.execution.exchange import Question
+from workerapp.execution.sealed_endpoint import SealedEndpoint
 from workerapp.execution.target import Target
 from workerapp.execution.trace import Trace
 from workerapp.execution.trial import HEADERS_SEALED, output_of, target_limits
@@ -18,15 +18,14 @@ from workerapp.settings import WorkerSettings
 
 
 async def invoke(
-    hidden: Mapping[str, Any],
-    sealed: bytes | None,
+    endpoint: SealedEndpoint,
     asked: Mapping[str, Any],
     settings: WorkerSettings,
     tokens: TokenCache,
 ) -> InvocationResult:
     """Ask the endpoint once, and tell everything about it; `asked` has the `input` and the `metadata` of a test."""
     try:
-        spec = reveal_secrets(hidden, None if sealed is None else settings.sealer.open(sealed))
+        spec = endpoint.open(settings.sealer)
     except SealingUnavailable:
         return InvocationResult(
             request=None, response=None, output=None, latency_ms=None, attempts=0, error=HEADERS_SEALED

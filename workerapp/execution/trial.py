@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from workerapp.contract.endpoint_secrets import reveal_secrets
 from workerapp.contract.reasons import ErrorCode, ErrorReason
 from workerapp.contract.specs import ConfigurationSpec
 from workerapp.contract.states import ResultStatus
@@ -37,6 +36,7 @@ from workerapp.execution.metrics.finding import JudgingLimits
 from workerapp.execution.metrics.verdict import Verdict
 from workerapp.execution.named_metrics import NAMED_METRICS
 from workerapp.execution.plan import RESCORE_OF
+from workerapp.execution.sealed_endpoint import SealedEndpoint
 from workerapp.execution.target import Target, TargetLimits
 from workerapp.settings import WorkerSettings
 
@@ -190,9 +190,9 @@ def _target(
     tokens: TokenCache | None,
     admission: Admission | None,
 ) -> Target:
-    sealed_headers = start["sealed_headers"]
-    opened = None if sealed_headers is None else settings.sealer.open(sealed_headers)
-    endpoint = reveal_secrets(start["snapshot"]["endpoint"], opened)
+    stored = {name: start[name] for name in ("organization_id", "sealed_headers")}
+    sealed = SealedEndpoint(id=start["endpoint_id"], spec=start["snapshot"]["endpoint"], **stored)
+    endpoint = sealed.open(settings.sealer)
     return Target(
         endpoint,
         settings.outbound,

@@ -13,6 +13,7 @@ from workerapp.contract import tasks
 from workerapp.db.statements import clause
 from workerapp.execution.credentials import TokenCache
 from workerapp.execution.invocation import invoke
+from workerapp.execution.sealed_endpoint import SealedEndpoint
 
 _TOKENS: TokenCache = {}
 
@@ -21,8 +22,9 @@ _TOKENS: TokenCache = {}
 def invoke_endpoint(self: BaseTask, endpoint_id: str, asked: dict[str, Any]) -> dict[str, Any]:
     """Ask once; no transaction is open while the endpoint takes its time."""
     with self.get_db_session() as db:
-        endpoint = db.execute(clause("endpoints", "to_invoke"), {"id": UUID(endpoint_id)}).one_or_none()
+        endpoint = db.execute(clause("endpoints", "to_invoke"), {"id": UUID(endpoint_id)}).mappings().one_or_none()
     if endpoint is None:
         raise PermanentError("The endpoint does not exist, or is archived.")
-    result = uvloop.run(invoke(endpoint.spec, endpoint.sealed_headers, asked, self.settings, _TOKENS))
+    sealed = SealedEndpoint(**endpoint)
+    result = uvloop.run(invoke(sealed, asked, self.settings, _TOKENS))
     return result.model_dump(mode="json")

@@ -8,11 +8,11 @@ from uuid import UUID
 
 import psycopg
 
-from workerapp.contract.endpoint_secrets import reveal_secrets
 from workerapp.contract.specs import EndpointSpec
 from workerapp.db.sealing import Sealer, SealingUnavailable
 from workerapp.db.statements import load
 from workerapp.execution.metrics.finding import CannotJudge
+from workerapp.execution.sealed_endpoint import SealedEndpoint
 
 SQL = load("judges")
 
@@ -35,10 +35,9 @@ class StoredEndpoints:
         row = await cursor.fetchone()
         if row is None:
             raise CannotJudge(f"there is no endpoint {key} that could judge")
-        if row["archived"]:
+        if row.pop("archived"):
             raise CannotJudge(f"the endpoint {key} is archived and does not judge any more")
-        sealed = row["sealed_headers"]
         try:
-            return reveal_secrets(row["spec"], None if sealed is None else self._sealer.open(sealed))
+            return SealedEndpoint(**row).open(self._sealer)
         except SealingUnavailable as error:
             raise CannotJudge(f"the worker cannot open the secrets of the endpoint {key}: {error}") from None

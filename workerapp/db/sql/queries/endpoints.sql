@@ -1,3 +1,3 @@
 -- name: to_invoke
 -- An endpoint that may be used, with its sealed secrets.
-SELECT spec, sealed_headers FROM endpoint WHERE id = :id AND archived_at IS NULL
+SELECT id, organization_id, spec, sealed_headers FROM endpoint WHERE id = :id AND archived_at IS NULL

@@ -16,7 +16,8 @@ WITH before AS (
     RETURNING concurrency, before.leased_by AS before
 )
 SELECT started.concurrency, started.before, r.snapshot, r.finished_at IS NOT NULL AS settled,
-       r.cancel_requested_at IS NOT NULL AS cancelled, e.sealed_headers,
+       r.cancel_requested_at IS NOT NULL AS cancelled,
+       e.id AS endpoint_id, e.organization_id, e.sealed_headers,
        -- Of what a judge's endpoint can take, in proportion to the limits of the run's lanes.
        started.concurrency::double precision / (
            SELECT sum(concurrency) FROM lane WHERE test_run_id = %(run)s AND finished_at IS NULL) AS share
