@@ -41,6 +41,12 @@ logger = logging.getLogger(__name__)
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 
+def client_of(scope: Scope) -> str | None:
+    """The address that asks; behind a trusted proxy what that one tells, which may be no address."""
+    client = scope.get("client")
+    return None if client is None else client[0][:_LONGEST_ADDRESS]
+
+
 class RequestContext:
     """Names the request, logs it when it ends, and answers for exceptions nobody else has answered for."""
 
@@ -126,18 +132,12 @@ class _Exchange:
             "request_id": self.id,
             "method": self._scope.get("method", "WEBSOCKET"),
             "path": self._scope["path"],
-            "client": self._client,
+            "client": client_of(self._scope),
             "status": self.status,
             "milliseconds": round((time.monotonic() - self._began) * 1000, 1),
         }
         organization_id = self._scope.get("state", {}).get("organization_id")
         access_log.info("request", extra=fields | {"organization_id": organization_id and str(organization_id)})
-
-    @property
-    def _client(self) -> str | None:
-        """The address that asks; behind a trusted proxy what that one tells, which may be no address."""
-        client = self._scope.get("client")
-        return None if client is None else client[0][:_LONGEST_ADDRESS]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

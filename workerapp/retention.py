@@ -53,4 +53,5 @@ RETENTION = (
     _prune("prune_finished_chords", lambda settings: settings.chords, lambda settings: settings.results),
     _prune("prune_deliveries", lambda settings: settings.deliveries),
     _prune("prune_idempotency_keys", lambda settings: settings.idempotency_keys),
+    _prune("prune_audit_events", lambda settings: settings.audit_events),
 )

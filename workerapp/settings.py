@@ -94,6 +94,7 @@ class RetentionSettings(BaseModel):
     deliveries: float
     idempotency_keys: float
     chords: float
+    audit_events: float
 
 
 class OutboxSettings(BaseModel):
@@ -211,6 +212,7 @@ class WorkerSettings(SharedSettings):
     retention_delivery_days: float = Field(default=30, gt=0)
     retention_idempotency_key_days: float = Field(default=1, gt=0)
     retention_chord_days: float = Field(default=1, gt=0)
+    retention_audit_days: float = Field(default=365, gt=0)
 
     @cached_property
     def lanes(self) -> LaneSettings:
@@ -270,6 +272,7 @@ class WorkerSettings(SharedSettings):
             deliveries=self.retention_delivery_days * DAY,
             idempotency_keys=self.retention_idempotency_key_days * DAY,
             chords=self.retention_chord_days * DAY,
+            audit_events=self.retention_audit_days * DAY,
         )
 
 

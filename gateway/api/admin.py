@@ -17,6 +17,7 @@ from starlette.responses import Response
 from gateway.api.answers import In, Links, Out, Time, answer
 from gateway.api.body import read_body
 from gateway.api.paging import PageQuery, not_found, page_limit, page_of, path_text, read_cursor, read_query
+from gateway.audit import Particulars, note
 from gateway.errors import Fault, ValidationFailed
 from gateway.services import Services, services_of
 from workerapp.contract.caller import Caller
@@ -167,6 +168,8 @@ async def purge_queue(request: Request, caller: Caller) -> Response:
         if (await connection.execute(_QUEUE, named)).first() is None:
             raise not_found("queue", queue)
         messages = (await connection.execute(_PURGE, {"queue": queue})).scalar_one()
+        told = Particulars(organization_id=caller.organization_id, details={"messages": messages})
+        await note(connection, request, caller, told)
     services.hints.news(CONTROL_CHANNEL, EVENT_CHANNEL)
     logger.warning("queue_purged", extra={"queue": queue, "messages": messages, **caller.credential()})
     return answer(Purged(queue=queue, messages=messages))
@@ -200,6 +203,8 @@ async def _end(request: Request, caller: Caller, *, running: bool) -> Response:
         await _find(connection, task_id)
         await connection.execute(_END, {"id": task_id, "running": running})
         task = await _find(connection, task_id)
+        told = Particulars(organization_id=task.organization_id, details={"status": task.status})
+        await note(connection, request, caller, told)
     services.hints.news(CONTROL_CHANNEL, EVENT_CHANNEL)
     event = "task_terminated" if running else "task_revoked"
     logger.warning(event, extra={"task_id": task_id, "status": task.status, **caller.credential()})

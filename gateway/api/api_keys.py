@@ -16,6 +16,7 @@ from gateway.api.answers import In, Links, Out, Time, answer
 from gateway.api.body import read_body
 from gateway.api.idempotency import Made, make_once
 from gateway.api.paging import PageQuery, not_found, page_limit, page_of, path_uuid, read_cursor, read_query
+from gateway.audit import note
 from gateway.auth.key_store import KeyStore, Wanted, check_giving
 from gateway.auth.keys import DEFAULT_SCOPES, MARK, NewSecret, Scope
 from gateway.errors import Fault, ValidationFailed
@@ -124,7 +125,9 @@ async def change_api_key(request: Request, caller: Caller) -> Response:
     async with tenant_transaction(services.engine, caller) as connection:
         store = _store(services, connection, caller)
         await store.rename(key_id, asked.name)
-        return answer(_api_key(await _find(store, key_id)))
+        key = await _find(store, key_id)
+        await note(connection, request, caller)
+        return answer(_api_key(key))
 
 
 async def rotate_api_key(request: Request, caller: Caller) -> Response:
@@ -146,6 +149,7 @@ async def revoke_api_key(request: Request, caller: Caller) -> Response:
         store = _store(services, connection, caller)
         await _find(store, key_id)
         await store.revoke(key_id)
+        await note(connection, request, caller)
     return Response(status_code=204)
 
 
@@ -170,7 +174,8 @@ def unstored(response: Response) -> Response:
 
 def _made(row: Row[Any], secret: NewSecret) -> Made:
     body = ApiKeyCreated(**_api_key(row).model_dump(), secret=secret.secret)
-    return Made(status=201, location=f"/v1/api-keys/{row.id}", body=body)
+    details = {"scopes": row.scopes, "expires_at": row.expires_at and row.expires_at.isoformat()}
+    return Made(status=201, location=f"/v1/api-keys/{row.id}", body=body, details=details)
 
 
 def _store(services: Services, connection: AsyncConnection, caller: Caller) -> KeyStore:

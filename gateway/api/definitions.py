@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from gateway.api.answers import Out, answer
 from gateway.api.paging import PageQuery, not_found, page_limit, page_of, path_uuid, read_cursor, read_query
+from gateway.audit import note
 from gateway.errors import Archived
 from gateway.services import services_of
 from workerapp.contract.caller import Caller
@@ -104,6 +105,7 @@ class Definition(Generic[_Item]):
                 )
                 .values(archived_at=func.now(), updated_at=func.now())
             )
+            await note(connection, request, caller)
         return Response(status_code=204)
 
     def _select(self, caller: Caller) -> Any:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any, TypeAlias
+from uuid import UUID
 
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
@@ -23,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api.answers import Out
+from gateway.audit import Particulars, note
 from gateway.errors import IdempotencyKeyInUse, IdempotencyKeyInvalid, IdempotencyKeyReused
 from gateway.services import Services, services_of
 from gateway.stream.subject import Subject, SubjectKind
@@ -51,24 +54,35 @@ class Made:
     location: str
     body: Out
     subject: Subject | None = None
+    #: For the audit log: whose it is, when an operator asks, and what there is to tell.
+    organization_id: UUID | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
-async def make_once(
-    request: Request, caller: Caller, asked: BaseModel, work: Callable[[AsyncConnection], Awaitable[Made]]
-) -> Response:
-    """Do the work in one transaction of the caller's, or answer what it answered before."""
+_Work: TypeAlias = Callable[[AsyncConnection], Awaitable[Made]]
+
+
+async def make_once(request: Request, caller: Caller, asked: BaseModel, work: _Work) -> Response:
+    """Do the work in one transaction of the caller's, and note it for the audit; or answer what it answered before."""
     services = services_of(request)
     key = _read_key(request)
     async with tenant_transaction(services.engine, caller) as connection:
         if key is None:
-            return _response(await work(connection))
+            return _response(await _do(connection, request, caller, work))
         claim = _Claim(connection, caller, key, _fingerprint(request, asked))
         before = await claim.take(services)
         if before is None:
-            made = await work(connection)
+            made = await _do(connection, request, caller, work)
             await claim.keep(made)
             return _response(made)
     return await _replay(services, caller, before)
+
+
+async def _do(connection: AsyncConnection, request: Request, caller: Caller, work: _Work) -> Made:
+    made = await work(connection)
+    told = Particulars(made=made.location, organization_id=made.organization_id, details=made.details)
+    await note(connection, request, caller, told)
+    return made
 
 
 class _Claim:

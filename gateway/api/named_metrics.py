@@ -18,6 +18,7 @@ from gateway.api.body import read_body
 from gateway.api.idempotency import Made, make_once
 from gateway.api.metric_references import References
 from gateway.api.paging import path_uuid
+from gateway.audit import Particulars, note
 from gateway.errors import Fault, NameTaken
 from gateway.services import services_of
 from workerapp.contract.caller import Caller
@@ -92,6 +93,7 @@ async def change_metric(request: Request, caller: Caller) -> Response:
             await _references_of(asked.spec, request).check(connection, caller)
         if values:
             row = await _update(connection, caller, key, values)
+        await note(connection, request, caller, Particulars(details={"fields": sorted(asked.model_fields_set)}))
         return answer(_named_metric(row))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from gateway.api.body import read_body
 from gateway.api.faults import invalid_fields
 from gateway.api.idempotency import Made, make_once
 from gateway.api.paging import PageQuery, not_found, page_limit, page_of, path_uuid, read_cursor, read_query
+from gateway.audit import Particulars, note
 from gateway.auth.key_store import KeyStore, check_giving
 from gateway.auth.keys import TENANT_SCOPES
 from gateway.errors import Fault, NameTaken
@@ -70,7 +72,8 @@ async def create_organization(request: Request, caller: Caller) -> Response:
         if made is None:
             raise _name_taken(asked.name)
         logger.warning("organization_created", extra={"made": str(made), **caller.credential()})
-        return Made(status=201, location=_path(made), body=await _find(connection, made))
+        body, details = await _find(connection, made), {"name": asked.name}
+        return Made(status=201, location=_path(made), body=body, organization_id=made, details=details)
 
     return await make_once(request, caller, asked, work)
 
@@ -88,7 +91,7 @@ async def get_organization(request: Request, _: Caller) -> Response:
         return answer(await _find(connection, path_uuid(request, "organization_id", WHAT)))
 
 
-async def change_organization(request: Request, _: Caller) -> Response:
+async def change_organization(request: Request, caller: Caller) -> Response:
     services, key = services_of(request), path_uuid(request, "organization_id", WHAT)
     asked = await read_body(request, OrganizationChange)
     if asked.plan is not None and asked.plan not in services.settings.plans:
@@ -98,7 +101,10 @@ async def change_organization(request: Request, _: Caller) -> Response:
         changed = await connection.execute(_CHANGE, {"id": key, "name": asked.name, "plan": asked.plan})
         if not changed.scalar_one():
             raise _name_taken(str(asked.name))
-        return answer(await _find(connection, key))
+        organization = await _find(connection, key)
+        told = Particulars(organization_id=key, details=asked.model_dump(exclude_none=True))
+        await note(connection, request, caller, told)
+        return answer(organization)
 
 
 async def create_organization_key(request: Request, caller: Caller) -> Response:
@@ -113,7 +119,7 @@ async def create_organization_key(request: Request, caller: Caller) -> Response:
         made = await make_key(KeyStore(connection, key, services.settings.max_api_keys), asked.wanted())
         await enter_tenant(connection, caller.organization_id, caller.user_id)
         logger.warning("organization_key_created", extra={"made_for": str(key), **caller.credential()})
-        return made
+        return replace(made, organization_id=key)
 
     return unstored(await make_once(request, caller, asked, work))
 

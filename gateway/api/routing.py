@@ -1,8 +1,8 @@
-"""Routes: one for each path, with an operation for each method and the scope it needs."""
+"""Routes: one for each path, with an operation for each method, the scope it needs, and what the audit log calls it."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,9 +11,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from gateway.audit import note_denial
 from gateway.auth.authenticate import authenticate, bearer_of, require
 from gateway.auth.authenticate_stream import StreamCaller, authenticate_stream
 from gateway.auth.keys import Scope
+from gateway.errors import ScopeMissing
 from gateway.middleware import lower_body_limit
 from gateway.services import services_of
 from workerapp.contract.caller import Caller
@@ -26,21 +28,27 @@ StreamHandler: TypeAlias = Callable[[Request, StreamCaller], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A handler, and the scope a caller's key needs for it."""
+    """A handler, the scope a caller's key needs for it, and the action of one that changes anything."""
 
     scope: Scope
     handler: Handler
+    action: str | None = None
 
     async def __call__(self, request: Request) -> Answer:
         """Find out who is asking, and answer."""
         services = services_of(request)
         with services.failed_attempts.watch(request, bearer_of(request)):
             caller = await authenticate(request, services)
-        request.state.organization_id = caller.organization_id
+        request.state.organization_id, request.state.action = caller.organization_id, self.action
         plan = await services.request_limits.admit(request, caller)
         if plan.max_body_bytes is not None:
             lower_body_limit(request.scope, plan.max_body_bytes)
-        require(caller, self.scope)
+        try:
+            require(caller, self.scope)
+        except ScopeMissing:
+            if self.action is not None:
+                await note_denial(services.engine, request, caller)
+            raise
         return await self.handler(request, caller)
 
 
@@ -59,35 +67,52 @@ def reads(handler: Handler) -> Operation:
     return Operation(Scope.RUNS_READ, handler)
 
 
-def writes(handler: Handler) -> Operation:
-    return Operation(Scope.RUNS_WRITE, handler)
+def writes(handler: Handler, action: str) -> Operation:
+    return Operation(Scope.RUNS_WRITE, handler, action)
 
 
-def submits(handler: Handler) -> Operation:
-    return Operation(Scope.TASKS_SUBMIT, handler)
+def submits(handler: Handler, action: str) -> Operation:
+    return Operation(Scope.TASKS_SUBMIT, handler, action)
 
 
-def watches(handler: Handler) -> Operation:
-    return Operation(Scope.EVENTS_READ, handler)
+def watches(handler: Handler, action: str) -> Operation:
+    return Operation(Scope.EVENTS_READ, handler, action)
 
 
-def manages_keys(handler: Handler) -> Operation:
-    return Operation(Scope.KEYS_MANAGE, handler)
+def manages_keys(handler: Handler, action: str | None = None) -> Operation:
+    return Operation(Scope.KEYS_MANAGE, handler, action)
 
 
-def administers(handler: Handler) -> Operation:
-    return Operation(Scope.ADMIN, handler)
+def administers(handler: Handler, action: str | None = None) -> Operation:
+    return Operation(Scope.ADMIN, handler, action)
 
 
 def reads_stream(handler: StreamHandler) -> StreamOperation:
     return StreamOperation(handler)
 
 
-def resource(path: str, **operations: Operation | StreamOperation) -> Route:
+class Resource(Route):
     """The route of a path; operations are named by their methods in lower case."""
 
-    async def endpoint(request: Request) -> Answer:
-        method = "get" if request.method == "HEAD" else request.method.lower()
-        return await operations[method](request)
+    def __init__(self, path: str, operations: Mapping[str, Operation | StreamOperation]) -> None:
+        super().__init__(path, self._answer, methods=[method.upper() for method in operations])
+        self.operations = operations
 
-    return Route(path, endpoint, methods=[method.upper() for method in operations])
+    async def _answer(self, request: Request) -> Answer:
+        method = "get" if request.method == "HEAD" else request.method.lower()
+        return await self.operations[method](request)
+
+
+def resource(path: str, **operations: Operation | StreamOperation) -> Resource:
+    """The route of a path.
+
+    Raises:
+        ValueError: an operation that changes something has no action for the audit log, or one that only reads has.
+    """
+    for method, operation in operations.items():
+        action = operation.action if isinstance(operation, Operation) else None
+        if (method == "get") != (action is None):
+            raise ValueError(
+                f"{method} {path}: every operation has an action for the audit log, but those that only read"
+            )
+    return Resource(path, operations)

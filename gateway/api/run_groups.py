@@ -17,6 +17,7 @@ from gateway.api.paging import PageQuery, not_found, page_limit, page_of, path_u
 from gateway.api.routing import Answer
 from gateway.api.run_comparison import Change
 from gateway.api.test_runs import duration_seconds, pass_rate
+from gateway.audit import Particulars, note
 from gateway.services import services_of
 from workerapp.contract.caller import Caller
 from workerapp.contract.events import CONTROL_CHANNEL, EVENT_CHANNEL
@@ -149,6 +150,7 @@ async def cancel_run_group(request: Request, caller: Caller) -> Response:
         await find_group(connection, caller, key)
         await connection.execute(_CANCEL, {"id": key})
         group = await _read_group(connection, caller, key)
+        await note(connection, request, caller, Particulars(details={"status": group.status}))
     services.hints.news(CONTROL_CHANNEL, EVENT_CHANNEL)
     return answer(group, 200 if group.status in FINAL_RUN_STATUSES else 202)
 

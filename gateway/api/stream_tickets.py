@@ -10,10 +10,12 @@ from starlette.responses import Response
 
 from gateway.api.answers import In, Out, Time, answer
 from gateway.api.body import read_body
+from gateway.audit import Particulars, note
 from gateway.errors import Fault, ValidationFailed
 from gateway.services import services_of
 from gateway.settings import GatewaySettings
 from workerapp.contract.caller import Caller
+from workerapp.db.tenant import tenant_transaction
 
 
 class StreamTicketCreation(In):
@@ -34,6 +36,9 @@ async def create_stream_ticket(request: Request, caller: Caller) -> Response:
     asked = await read_body(request, StreamTicketCreation, default=b"{}")
     seconds = _seconds(asked, services.settings)
     issuer = await services.stream_tokens.issuer(caller)
+    async with tenant_transaction(services.engine, caller) as connection:
+        await note(connection, request, caller, Particulars(details={"seconds": seconds}))
+    # Its time begins when all else is done.
     ticket = issuer.for_organization(seconds)
     body = StreamTicket(ticket=ticket.token, expires_at=ticket.expires_at)
     return answer(body, 201, {"Cache-Control": "no-store"})

@@ -18,6 +18,7 @@ from gateway.api.current import Current, answer_current
 from gateway.api.idempotency import Made, make_once
 from gateway.api.paging import PageQuery, not_found, page_limit, page_of, path_text, read_cursor, read_query
 from gateway.api.routing import Answer
+from gateway.audit import Particulars, note
 from gateway.errors import Fault, QueueNotAllowed, TaskNotAllowed, ValidationFailed
 from gateway.launcher import LaunchOptions
 from gateway.services import services_of
@@ -122,7 +123,8 @@ async def submit_task(request: Request, caller: Caller) -> Response:
         links, subject = task_links(task_id, None), Subject(SubjectKind.TASK, task_id)
         token = issuer.for_subject(subject)
         body = TaskSubmitted(task_id=task_id, status=TaskState.PENDING, links=links, stream_token=token)
-        return Made(status=202, location=links["self"], body=body, subject=subject)
+        details = {"name": asked.name}
+        return Made(status=202, location=links["self"], body=body, subject=subject, details=details)
 
     response = await make_once(request, caller, asked, work)
     services.hints.submitted()
@@ -149,6 +151,7 @@ async def cancel_task(request: Request, caller: Caller) -> Response:
         await find_task(connection, caller, task_id)
         await connection.execute(_CANCEL, {"id": task_id})
         task = await find_task(connection, caller, task_id)
+        await note(connection, request, caller, Particulars(details={"status": task.status}))
     services.hints.news(CONTROL_CHANNEL, EVENT_CHANNEL)
     return answer(task, 200 if task.status in FINAL_TASK_STATES else 202)
 

@@ -23,6 +23,7 @@ from gateway.api.paging import path_uuid, read_query
 from gateway.api.stored_tests import StoredTests, check_room
 from gateway.api.test_file import TestFile
 from gateway.api.test_sets import DEFINITION, TestSet
+from gateway.audit import Particulars, note
 from gateway.errors import ImportsFull, UnsupportedMediaType
 from gateway.records import FIELDS, JSON_LINES, TABLE, Format
 from gateway.services import Services, services_of
@@ -74,7 +75,7 @@ async def import_tests(request: Request, caller: Caller) -> Response:
         references = References(services.settings.outbound)
         count = await _read(request, file, tests, references)
         await _check(services, caller, references)
-        return answer(await _store(services, caller, key, tests, count, mode=query.mode))
+        return answer(await _store(request, caller, key, tests, count, mode=query.mode))
 
 
 async def _read(request: Request, file: TestFile, tests: BinaryIO, references: References) -> int:
@@ -114,13 +115,15 @@ async def _check(services: Services, caller: Caller, references: References) -> 
         await references.check(connection, caller)
 
 
-async def _store(services: Services, caller: Caller, key: UUID, tests: BinaryIO, count: int, *, mode: str) -> Imported:
+async def _store(request: Request, caller: Caller, key: UUID, tests: BinaryIO, count: int, *, mode: str) -> Imported:
+    services = services_of(request)
     async with tenant_transaction(services.engine, caller) as connection:
         stored = await test_sets.lock(connection, caller, key)
         if mode == "replace":
             await stored.archive_all()
         await _append(stored, tests, count, services.most_tests_per_set(caller.organization_id))
         await stored.count_change()
+        await note(connection, request, caller, Particulars(details={"tests": count, "mode": mode}))
         return Imported(test_set=await test_sets.read(connection, caller, key), imported=count)
 
 

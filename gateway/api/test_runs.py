@@ -27,6 +27,7 @@ from gateway.api.paging import (
     split_words,
 )
 from gateway.api.routing import Answer
+from gateway.audit import Particulars, note
 from gateway.errors import RunNotEnded
 from gateway.services import services_of
 from workerapp.contract.caller import Caller
@@ -186,6 +187,7 @@ async def cancel_test_run(request: Request, caller: Caller) -> Response:
         await find_run(connection, caller, key)
         await connection.execute(_CANCEL, {"id": key})
         run = answered_run(await find_run(connection, caller, key))
+        await note(connection, request, caller, Particulars(details={"status": run.status}))
     services.hints.news(CONTROL_CHANNEL, EVENT_CHANNEL)
     return answer(run, 200 if run.status in FINAL_RUN_STATUSES else 202)
 

@@ -20,6 +20,7 @@ from gateway.api.faults import MOST_FAULTS
 from gateway.api.idempotency import Made, make_once
 from gateway.api.paging import path_uuid
 from gateway.api.stored_tests import StoredTests, check_count, references_of
+from gateway.audit import Particulars, note
 from gateway.errors import Fault, ValidationFailed
 from gateway.services import services_of
 from workerapp.contract.caller import Caller
@@ -120,6 +121,7 @@ async def change_test_set(request: Request, caller: Caller) -> Response:
         stored = await lock(connection, caller, key)
         if values:
             await stored.count_change(**values)
+        await note(connection, request, caller, Particulars(details={"fields": sorted(asked.model_fields_set)}))
         return answer(await read(connection, caller, key))
 
 
@@ -131,6 +133,7 @@ async def reorder_test_set(request: Request, caller: Caller) -> Response:
         _check_order(asked.test_ids, await stored.ids())
         await stored.reorder(asked.test_ids)
         await stored.count_change()
+        await note(connection, request, caller)
         return answer(await read(connection, caller, key))
 
 

@@ -18,6 +18,7 @@ from gateway.api.metric_references import References
 from gateway.api.paging import PageQuery, Position, page_limit, page_of, path_uuid, read_cursor, read_query
 from gateway.api.stored_tests import WHAT, StoredTests, check_count, references_of
 from gateway.api.test_sets import DEFINITION, TestSet
+from gateway.audit import note
 from gateway.services import services_of
 from workerapp.contract.caller import Caller
 from workerapp.contract.specs import TestSpec
@@ -101,7 +102,8 @@ async def add_tests(request: Request, caller: Caller) -> Response:
         test_ids = await stored.append(asked.tests, services.most_tests_per_set(caller.organization_id))
         await stored.count_change()
         body = Added(test_set=await test_sets.read(connection, caller, key), test_ids=test_ids)
-        return Made(status=201, location=f"/v1/test-sets/{key}/tests", body=body)
+        location, details = f"/v1/test-sets/{key}/tests", {"tests": len(test_ids)}
+        return Made(status=201, location=location, body=body, details=details)
 
     return await make_once(request, caller, asked, work)
 
@@ -131,6 +133,7 @@ async def archive_test(request: Request, caller: Caller) -> Response:
         if (await stored.find(test_id)).archived_at is None:
             await stored.archive(test_id)
             await stored.count_change()
+        await note(connection, request, caller)
     return Response(status_code=204)
 
 

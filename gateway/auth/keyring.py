@@ -12,6 +12,7 @@ from uuid import UUID
 import psycopg
 
 from gateway.auth.keys import DEFAULT_SCOPES, Scope, new_secret
+from gateway.operator_audit import note_operation
 from workerapp.db.address import DatabaseAddress
 
 #: Row-level security is forced, so it binds the owner too; this role's policies let it see every organization.
@@ -25,6 +26,7 @@ _REPLACE = (
     " WHERE api_key.id = old.id AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
     " RETURNING organization_id, name, scopes, user_id, next_expires_at"
 )
+_REVOKE = "UPDATE api_key SET revoked_at = now() WHERE id = %s AND revoked_at IS NULL RETURNING organization_id"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,8 +65,11 @@ def open_keyring(address: DatabaseAddress) -> Iterator[psycopg.Connection]:
 def create_organization(connection: psycopg.Connection, name: str) -> UUID:
     """Make the organization of that name, or find it if it is there."""
     check_name("An organization's name", name)
-    connection.execute("INSERT INTO organization (name) VALUES (%s) ON CONFLICT (name) DO NOTHING", (name,))
-    return _first(connection.execute("SELECT id FROM organization WHERE name = %s", (name,)))
+    made = connection.execute("INSERT INTO organization (name) VALUES (%s) ON CONFLICT (name) DO NOTHING", (name,))
+    organization_id = _first(connection.execute("SELECT id FROM organization WHERE name = %s", (name,)))
+    if made.rowcount:
+        note_operation(connection, "organization.create", organization_id, organization_id, name=name)
+    return organization_id
 
 
 def create_key(
@@ -82,19 +87,10 @@ def create_key(
         KeyringRefused: there is no such scope, or the organization has no such user.
     """
     wanted = _known_scopes(scopes)
-    check_name("A key's name", name)
-    new = new_secret()
-    try:
-        key_id = _first(
-            connection.execute(
-                "INSERT INTO api_key (organization_id, name, prefix, secret_hash, scopes, expires_at, user_id)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id",
-                (organization_id, name, new.prefix, new.hash, wanted, expires_at, user_id),
-            )
-        )
-    except psycopg.errors.ForeignKeyViolation as error:
-        raise KeyringRefused(f"The organization has no user {user_id}; `gateway users list` shows them.") from error
-    return NewKey(id=key_id, secret=new.secret, prefix=new.prefix, organization_id=organization_id)
+    key = _insert_key(connection, organization_id, name, wanted, expires_at=expires_at, user_id=user_id)
+    told = {"scopes": wanted, "expires_at": expires_at and expires_at.isoformat()}
+    note_operation(connection, "api_key.create", key.id, organization_id, **told)
+    return key
 
 
 def replace_key(connection: psycopg.Connection, key_id: UUID, overlap: timedelta) -> NewKey:
@@ -107,13 +103,17 @@ def replace_key(connection: psycopg.Connection, key_id: UUID, overlap: timedelta
     if old is None:
         raise KeyringRefused(f"There is no key {key_id} in use; `gateway keys list` shows those there are.")
     organization_id, name, scopes, user_id, expires_at = old
-    return create_key(connection, organization_id, name, scopes, expires_at=expires_at, user_id=user_id)
+    new = _insert_key(connection, organization_id, name, scopes, expires_at=expires_at, user_id=user_id)
+    note_operation(connection, "api_key.rotate", key_id, organization_id, made=f"/v1/api-keys/{new.id}")
+    return new
 
 
 def revoke_key(connection: psycopg.Connection, key_id: UUID) -> bool:
     """Make a key useless, and end what it has open, within a second; false if there is no such key in use."""
-    cursor = connection.execute("UPDATE api_key SET revoked_at = now() WHERE id = %s AND revoked_at IS NULL", (key_id,))
-    return cursor.rowcount == 1
+    revoked = connection.execute(_REVOKE, (key_id,)).fetchone()
+    if revoked is not None:
+        note_operation(connection, "api_key.revoke", key_id, revoked[0])
+    return revoked is not None
 
 
 def check_name(what: str, name: str, longest: int = MAX_NAME_LENGTH) -> None:
@@ -124,6 +124,30 @@ def check_name(what: str, name: str, longest: int = MAX_NAME_LENGTH) -> None:
     """
     if not 1 <= len(name) <= longest or "\0" in name:
         raise KeyringRefused(f"{what} must have 1 to {longest} characters.")
+
+
+def _insert_key(
+    connection: psycopg.Connection,
+    organization_id: UUID,
+    name: str,
+    scopes: list[str],
+    *,
+    expires_at: datetime | None,
+    user_id: UUID | None,
+) -> NewKey:
+    check_name("A key's name", name)
+    new = new_secret()
+    try:
+        key_id = _first(
+            connection.execute(
+                "INSERT INTO api_key (organization_id, name, prefix, secret_hash, scopes, expires_at, user_id)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id",
+                (organization_id, name, new.prefix, new.hash, scopes, expires_at, user_id),
+            )
+        )
+    except psycopg.errors.ForeignKeyViolation as error:
+        raise KeyringRefused(f"The organization has no user {user_id}; `gateway users list` shows them.") from error
+    return NewKey(id=key_id, secret=new.secret, prefix=new.prefix, organization_id=organization_id)
 
 
 def _known_scopes(scopes: Iterable[str]) -> list[str]:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from gateway.cli.failures import CommandFailed, ExitStatus
 from gateway.cli.operations import add_operation_arguments, operating, print_rows
+from gateway.operator_audit import note_operation
 from workerapp.contract.states import FINAL_RUN_STATUSES
 
 
@@ -21,6 +22,9 @@ def execute(options: argparse.Namespace) -> int:
     with operating(options) as connection:
         connection.execute("SELECT admin_end_run(%s)", (options.test_run_id,))
         run = connection.execute("SELECT * FROM admin_run(%s)", (options.test_run_id,)).fetchone()
+        if run is not None:
+            status = run["status"]
+            note_operation(connection, "test_run.cancel", options.test_run_id, run["organization_id"], status=status)
     if run is None:
         raise CommandFailed(f"there is no run {options.test_run_id}")
     if options.json:

@@ -14,6 +14,7 @@ from psycopg.rows import dict_row
 
 from gateway.cli.failures import CommandFailed
 from gateway.cli.operator_database import add_database_argument, database_url
+from gateway.operator_audit import note_operation
 from gateway.settings import GatewaySettings
 from workerapp.contract.events import CONTROL_CHANNEL, EVENT_CHANNEL
 from workerapp.contract.states import FINAL_TASK_STATES
@@ -62,6 +63,9 @@ def end_task(options: argparse.Namespace, task_id: str, *, running: bool) -> Non
     with operating(options) as connection:
         connection.execute("SELECT admin_end_task(%s, %s)", (task_id, running))
         task = connection.execute("SELECT * FROM admin_task(%s)", (task_id,)).fetchone()
+        if task is not None:
+            action = "task.terminate" if running else "task.revoke"
+            note_operation(connection, action, task_id, task["organization_id"], status=task["status"])
     if task is None:
         raise CommandFailed(f"there is no task {task_id}")
     if options.json:

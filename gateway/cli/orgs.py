@@ -13,6 +13,7 @@ from gateway.auth.keyring import check_name
 from gateway.cli.failures import CommandFailed, ExitStatus, UsageInvalid
 from gateway.cli.operations import print_rows
 from gateway.cli.operator_database import add_database_argument, keyring, rows_of
+from gateway.operator_audit import note_operation
 
 _CREATE = "SELECT admin_create_organization(%s) AS id"
 _CHANGE = "SELECT admin_change_organization(%s, NULL, %s)"
@@ -25,6 +26,8 @@ _TABLES = (
 )
 #: What does not go by itself when its organization goes, and what else must go first.
 _FIRST = ("test_run", "run_group", "broker_message", "chord", "task_event")
+#: The audit log tells what was done, to what is gone too, until its own time is over.
+_KEPT = "audit_event"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +64,7 @@ def _create(options: argparse.Namespace) -> None:
         (made,) = rows_of(connection, _CREATE, (options.name,))
         if made["id"] is None:
             raise CommandFailed(f"there is an organization of the name {options.name}")
+        note_operation(connection, "organization.create", made["id"], made["id"], name=options.name)
         print_rows(rows_of(connection, _SHOW, (options.name,)), as_json=options.json)
 
 
@@ -84,13 +88,14 @@ def _show(options: argparse.Namespace) -> None:
 def _remove(options: argparse.Namespace) -> None:
     with keyring(options) as connection:
         organization_id = _find(connection, options.name)["id"]
-        print_rows(_rows(connection, organization_id), as_json=options.json)
+        print_rows((row for row in _rows(connection, organization_id) if row["table"] != _KEPT), as_json=options.json)
         if not options.yes:
             raise UsageInvalid("nothing was removed; with --yes all of this is, for good")
         for table in _FIRST:
             statement = sql.SQL("DELETE FROM {} WHERE organization_id = %s").format(sql.Identifier(table))
             connection.execute(statement, (organization_id,))
         connection.execute("DELETE FROM organization WHERE id = %s", (organization_id,))
+        note_operation(connection, "organization.remove", organization_id, organization_id, name=options.name)
     if not options.json:
         print(f"The organization {options.name} is removed.")
 
@@ -100,6 +105,7 @@ def _set_plan(options: argparse.Namespace) -> None:
         organization_id = _find(connection, options.name)["id"]
         check_name("A plan's name", options.plan, 100)
         connection.execute(_CHANGE, (organization_id, options.plan))
+        note_operation(connection, "organization.change", organization_id, organization_id, plan=options.plan)
         print_rows(rows_of(connection, _SHOW, (options.name,)), as_json=options.json)
 
 

@@ -7,6 +7,7 @@ import sys
 
 from gateway.cli.failures import ExitStatus, UsageInvalid
 from gateway.cli.operations import add_operation_arguments, operating, print_rows
+from gateway.operator_audit import note_operation
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +23,8 @@ def execute(options: argparse.Namespace) -> int:
         raise UsageInvalid(f"nothing was removed: to confirm it, give the queue's name, --confirm {options.queue}")
     with operating(options) as connection:
         row = connection.execute("SELECT purge_queue(%s) AS messages", (options.queue,)).fetchone()
-    assert row is not None
+        assert row is not None
+        note_operation(connection, "queue.purge", options.queue, None, messages=row["messages"])
     if options.json:
         print_rows([{"queue": options.queue, **row}], as_json=True)
     else:

@@ -11,6 +11,7 @@ from gateway.auth.keyring import check_name, create_organization
 from gateway.cli.failures import CommandFailed, ExitStatus
 from gateway.cli.operations import print_rows
 from gateway.cli.operator_database import add_database_argument, keyring, rows_of
+from gateway.operator_audit import note_operation
 
 _LIST = (
     "SELECT u.id AS user_id, o.name AS organization, u.name, u.email, u.created_at,"
@@ -21,7 +22,7 @@ _LIST = (
 _CREATE = "INSERT INTO app_user (organization_id, name, email) VALUES (%s, %s, %s) RETURNING id"
 _REMOVE = (
     "WITH keys AS (SELECT count(*) AS count FROM api_key WHERE user_id = %(id)s)"
-    " DELETE FROM app_user WHERE id = %(id)s RETURNING (SELECT count FROM keys) AS count"
+    " DELETE FROM app_user WHERE id = %(id)s RETURNING organization_id, (SELECT count FROM keys) AS count"
 )
 
 
@@ -59,6 +60,7 @@ def _create(options: argparse.Namespace) -> None:
             (row,) = rows_of(connection, _CREATE, (organization, options.name, options.email))
         except psycopg.errors.UniqueViolation as error:
             raise CommandFailed(f"{options.organization} has a user with the email {options.email}") from error
+        note_operation(connection, "user.create", row["id"], organization)
     user = {"user_id": row["id"], "organization_id": organization}
     print_rows([user | {"name": options.name, "email": options.email}], as_json=options.json)
 
@@ -72,6 +74,8 @@ def _list(options: argparse.Namespace) -> None:
 def _remove(options: argparse.Namespace) -> None:
     with keyring(options) as connection:
         rows = rows_of(connection, _REMOVE, {"id": options.id})
+        for row in rows:
+            note_operation(connection, "user.remove", options.id, row["organization_id"], keys=row["count"])
     if not rows:
         raise CommandFailed(f"there is no user {options.id}; `gateway users list` shows those there are")
     print(f"The user {options.id} is removed, with {rows[0]['count']} keys.")

@@ -35,6 +35,8 @@ LISTS = {
 }
 #: The same of the keys: who asks has one.
 KEYS = "/v1/api-keys"
+#: What was done to what is the caller's own; see the tests of the audit log.
+AUDIT = "/v1/audit-events"
 #: What makes something of the caller's own; see the tests of stream tokens.
 MAKERS = {"/v1/stream-tickets"}
 #: What happens in an organization, from the beginning.
@@ -136,7 +138,7 @@ def bodiless(response: httpx.Response) -> dict[str, Any]:
 
 def test_every_path_is_an_open_one_a_list_or_a_maker_or_has_an_id() -> None:
     plain = {route.path for route in routes() if isinstance(route, Route) and "{" not in route.path}
-    assert plain == LISTS | MAKERS | ADMIN | OPEN | {EVENTS, KEYS}
+    assert plain == LISTS | MAKERS | ADMIN | OPEN | {EVENTS, KEYS, AUDIT}
 
 
 @pytest.mark.parametrize(("method", "path"), operations())

@@ -16,6 +16,7 @@ from starlette.routing import Route, WebSocketRoute
 from gateway.api import (
     admin,
     api_keys,
+    audit_events,
     group_differences,
     group_submission,
     named_metrics,
@@ -125,6 +126,9 @@ MODELS: dict[str, type[BaseModel]] = {
     "Rotation": api_keys.Rotation,
     "ApiKey": api_keys.ApiKey,
     "ApiKeyCreated": api_keys.ApiKeyCreated,
+    "AuditEvent": audit_events.AuditEvent,
+    "AuditActor": audit_events.Actor,
+    "AuditResource": audit_events.Resource,
     "OrganizationNaming": organizations.OrganizationNaming,
     "OrganizationChange": organizations.OrganizationChange,
     "Organization": organizations.Organization,

@@ -148,3 +148,15 @@ def test_old_idempotency_keys_go(app: WorkerApp, admin: Any, organization_id: UU
     age(admin, "idempotency_key", "created_at", "key <> (SELECT max(key) FROM idempotency_key)")
     assert prune(app) == {"prune_idempotency_keys": 4}
     assert count(admin, "idempotency_key") == 1
+
+
+def test_old_entries_of_the_audit_log_go_whosever_they_are(app: WorkerApp, admin: Any, organization_id: UUID) -> None:
+    for age_in_days in (364, 366, 400, 500):
+        for owner in (organization_id, None):
+            admin.execute(
+                "INSERT INTO audit_event (organization_id, at, actor, action, resource_type)"
+                " VALUES (%s, now() - make_interval(days => %s), 'operator', 'queue.purge', 'queue')",
+                (owner, age_in_days),
+            )
+    assert prune(app) == {"prune_audit_events": 6}
+    assert count(admin, "audit_event") == 2

@@ -27,7 +27,7 @@ def scope_of(method: str, path: str) -> Scope:
     collection = path.split("/")[2]
     if collection == "admin":
         return Scope.ADMIN
-    if collection == "api-keys":
+    if collection in ("api-keys", "audit-events"):
         return Scope.KEYS_MANAGE
     if path.endswith("/events") or collection == "stream-tickets":
         return Scope.EVENTS_READ

@@ -382,3 +382,22 @@ webhook_attempt = Table(
     _optional("duration_ms", Double),
     _needed("at", Time),
 )
+
+audit_event = Table(
+    "audit_event",
+    metadata,
+    _id(),
+    _optional("organization_id", Uuid),
+    _needed("at", Time),
+    _needed("actor", Text),
+    _optional("key_id", Uuid),
+    _optional("user_id", Uuid),
+    _optional("subject", Text),
+    _needed("action", Text),
+    _needed("outcome", Text),
+    _needed("resource_type", Text),
+    _optional("resource_id", Text),
+    _optional("request_id", Text),
+    _optional("client", Text),
+    _needed("details", JSONB),
+)

@@ -33,6 +33,7 @@ REPEATABLE = (
     "sweep.sql",
     "adoption.sql",
     "keys.sql",
+    "audit.sql",
     "access.sql",
     "restored.sql",
 )

@@ -98,6 +98,9 @@ REVOKE ALL ON api_key FROM gateway_rw;
 GRANT SELECT (id, organization_id, user_id, name, prefix, scopes, created_at, expires_at, last_used_at, revoked_at),
       UPDATE (name, expires_at, revoked_at) ON api_key TO gateway_rw;
 GRANT SELECT, INSERT, UPDATE ON run_group, test_run, test_result, lane, task, webhook_delivery TO gateway_rw;
+-- The audit log is added to, and never changed.
+REVOKE UPDATE ON audit_event FROM definer;
+GRANT SELECT, INSERT ON audit_event TO gateway_rw;
 
 GRANT SELECT ON
     organization, app_user, endpoint, test_set, test, test_configuration, metric, webhook_endpoint, task_event
@@ -148,7 +151,8 @@ GRANT EXECUTE ON FUNCTION
     cancel_run(uuid), cancel_group(uuid), cancel_task(text), admin_end_task(text, boolean), admin_end_run(uuid), admin_workers(interval),
     admin_active_tasks(interval), admin_task(text), admin_run(uuid), admin_queues(interval, integer), admin_sweeper(), purge_queue(text),
     admin_organization(uuid), admin_organizations(text, integer), admin_create_organization(text),
-    admin_change_organization(uuid, text, text)
+    admin_change_organization(uuid, text, text),
+    admin_note_audit(uuid, text, text, jsonb, uuid, uuid, text, text, text)
     TO gateway_rw;
 GRANT EXECUTE ON FUNCTION
     admin_end_task(text, boolean),
@@ -158,5 +162,5 @@ GRANT EXECUTE ON FUNCTION
     remove_dead_nodes(interval), prune_events(interval, bigint, integer), prune_results(interval, integer),
     prune_runs(interval, integer), prune_finished_tasks(interval, integer),
     prune_finished_chords(interval, interval, integer), prune_deliveries(interval, integer),
-    prune_idempotency_keys(interval, integer), record_sweep(text, text, bigint, double precision, text)
+    prune_idempotency_keys(interval, integer), prune_audit_events(interval, integer), record_sweep(text, text, bigint, double precision, text)
     TO worker_rw;
