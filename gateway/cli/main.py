@@ -22,6 +22,7 @@ COMMANDS = {
     "orgs": "create, list, show and remove organizations",
     "users": "create, list and remove the users of organizations",
     "keys": "create, list, rotate and revoke API keys; make a key for stored secrets",
+    "secret-keys": "seal stored secrets anew with a new key",
     "adopt": "make the tasks of an existing Celery app, on its own table, tasks of an organization",
     "workers": "list workers",
     "tasks": "list the tasks that are being executed",
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _print_any_text()
             if not given or given[0] not in COMMANDS:
                 _overview().parse_args(given or ["--help"])
-            command = cast("Command", importlib.import_module(f"gateway.cli.{given[0]}"))
+            command = cast("Command", importlib.import_module(f"gateway.cli.{given[0].replace('-', '_')}"))
             options = _parser(given[0], command).parse_args(given[1:])
         return command.execute(options)
     except CommandFailed as failure:

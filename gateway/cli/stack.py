@@ -19,11 +19,11 @@ import psycopg
 from gateway.auth.keyring import ROLE, NewKey, create_key, create_organization, revoke_key
 from gateway.cli.failures import CommandFailed
 from gateway.cli.keeping import Keeper
+from gateway.cli.kept_secret_keys import kept_secret_keys
 from gateway.cli.migrate import upgrade_database
 from gateway.cli.operator_database import database_url, keyring_at
 from gateway.cli.own_postgres import Database, own_postgres
 from gateway.cli.processes import Program, Supervisor
-from gateway.cli.secret_keys import kept_secret_keys
 from gateway.cli.serve import DEFAULT_HOST, DEFAULT_PORT
 from gateway.cli.stop_signals import StopSignals
 from gateway.embedded.postgres import default_data_dir

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.cli.secret_keys import FILE_NAME, kept_secret_keys
+from gateway.cli.kept_secret_keys import FILE_NAME, kept_secret_keys
 
 
 def test_the_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path):
