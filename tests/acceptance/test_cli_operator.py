@@ -118,7 +118,7 @@ def test_an_organization_is_made_shown_and_removed_with_all_that_it_has(database
         assert rows_of(admin, organization_id) == shown["rows"]
         removed = run_command("orgs", "remove", "acme", "--yes", environment=environment)
         assert (removed.status, "acme is removed" in removed.stdout) == (0, True), removed.stderr
-        assert rows_of(admin, organization_id) == {"audit_event": 3}, "the audit log tells of what is gone"
+        assert rows_of(admin, organization_id) == {"audit_event": 4}, "the audit log tells of what is gone"
     (left,) = run_command("orgs", "list", "--json", environment=environment).stdout.splitlines()
     assert (json.loads(left)["name"], json.loads(left)["live_keys"]) == ("other", 1)
     assert run_command("orgs", "show", "acme", environment=environment).status == 1
