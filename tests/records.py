@@ -169,6 +169,26 @@ def plan_run(admin: psycopg.Connection, organization_id: UUID, configuration_id:
     return PlannedRun(id=run_id, task_id=task_id, organization_id=organization_id, test_ids=test_ids)
 
 
+def rows_of(admin: psycopg.Connection, organization_id: UUID) -> dict[str, str]:
+    """A fingerprint of every table's rows of the organization."""
+    columns = admin.execute(
+        "SELECT c.table_name FROM information_schema.columns c JOIN information_schema.tables t"
+        " USING (table_schema, table_name) WHERE c.table_schema = 'gateway' AND t.table_type = 'BASE TABLE'"
+        " AND c.column_name = 'organization_id' ORDER BY 1"
+    ).fetchall()
+    return {table: _fingerprint(admin, table, organization_id) for (table,) in columns}
+
+
+def _fingerprint(admin: psycopg.Connection, table: str, organization_id: UUID) -> str:
+    statement = (
+        f"SELECT count(*) || ' rows, ' || coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '')"
+        f' FROM gateway."{table}" t WHERE organization_id = %s'
+    )
+    row = admin.execute(statement.encode(), (organization_id,)).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
 def _insert(admin: psycopg.Connection, table: str, columns: dict[str, Any]) -> Any:
     names = psycopg.sql.SQL(", ").join(map(psycopg.sql.Identifier, columns))
     values = psycopg.sql.SQL(", ").join(map(psycopg.sql.Placeholder, columns))

@@ -38,6 +38,9 @@ T = TypeVar("T")
 
 RECORD = call("record_task_state")
 END_PART = call("end_chord_part", more=2)
+#: Answers to a task's beginning that keep it from running. `void` is such as one that was revoked when it had been
+#: fetched; one that succeeded may have links to publish yet.
+FORBIDDING = {"refused": Verdict.REFUSE, "void": Verdict.SKIP}
 RECORD_PROGRESS = "SELECT record_task_progress(%s, %s, %s)"
 DEFAULT_ORGANIZATION = "GATEWAY_DEFAULT_ORGANIZATION"
 PRUNED_AT_ONCE = 1000
@@ -140,9 +143,8 @@ class PostgresBackend(ChordJoiner):
             (outcome,) = self._patiently(request, lambda: self._link.write(statement, parameters))
         if outcome in ("refused", "unknown"):
             self._complain(outcome, row)
-        elif outcome == "void" and row.state == states.STARTED and request is not None:
-            # Such as one that was revoked when it had been fetched. One that succeeded may have links to publish yet.
-            Verdict.SKIP.pronounce(request)
+        if row.state == states.STARTED and request is not None and outcome in FORBIDDING:
+            FORBIDDING[outcome].pronounce(request, organization_id=row.organization_id)
         return str(outcome)
 
     def _complain(self, outcome: str, row: StateRow) -> None:

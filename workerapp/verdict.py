@@ -22,6 +22,8 @@ class Verdict(StrEnum):
     SKIP = "skip"
     #: It was begun too often, and its worker was lost each time.
     POISON = "poison"
+    #: Its task is another organization's than the one that it names.
+    REFUSE = "refuse"
 
     def pronounce(self, request: Any, **fields: Any) -> None:
         """Let the task obey, and log whatever keeps it from running."""
@@ -35,11 +37,11 @@ def obey(request: Any) -> None:
     """End the execution of a request that may not run.
 
     Raises:
-        Ignore: it is a copy, or its task has ended.
+        Ignore: it is a copy, or its task has ended, or is another organization's.
         PoisonMessage: it was begun too often.
     """
     verdict = getattr(request, ATTRIBUTE, None)
-    if verdict is Verdict.SKIP:
+    if verdict in (Verdict.SKIP, Verdict.REFUSE):
         raise Ignore
     if verdict is Verdict.POISON:
         from workerapp.request import PoisonMessage  # noqa: PLC0415 - only a worker needs what it imports

@@ -12,7 +12,7 @@ from celery.canvas import Signature
 from celery.exceptions import Ignore
 from sqlalchemy.orm import Session
 
-from workerapp.base import BaseTask, with_tenant_context
+from workerapp.base import BaseTask, PermanentError, with_tenant_context
 from workerapp.contract import tasks
 from workerapp.db.statements import clause
 from workerapp.execution.credentials import TokenCache
@@ -27,15 +27,19 @@ _TOKENS: TokenCache = {}
 @shared_task(base=BaseTask, bind=True, name=tasks.RUN_LANE)
 def run_lane(self: BaseTask, test_run_id: str, number: int, slice_number: int) -> dict[str, Any]:
     """Work one slice of a lane; while tests are left, publish the next slice under the same task id."""
+    if self.organization_id is None:
+        raise PermanentError("The message names no organization.")
     work = LaneSlice(
         test_run_id=UUID(test_run_id),
         number=number,
         slice=slice_number,
-        organization_id=str(self.organization_id),
+        organization_id=self.organization_id,
         user_id=self.user_id,
     )
     report = uvloop.run(run_slice(work, self.settings, _TOKENS))
     if report.outcome is SliceOutcome.PASSED:
+        with self.get_db_session() as db:
+            _check_run(db, work.test_run_id)
         raise Ignore
     if report.outcome is SliceOutcome.BUSY:
         _wait_for_lane(self, report.free_in)
@@ -73,12 +77,23 @@ def collect_results(self: BaseTask, lanes: list[Any], test_run_id: str, db: Sess
     """Settle the run if its last result has not done so; if lanes were lost, revive it and leave the end to them."""
     run = UUID(test_run_id)
     if db.execute(clause("runs", "settle"), {"run": run}).scalar_one() is None:
+        _check_run(db, run)
         revive(self, db, run)
         raise Ignore
     counts = dict(db.execute(clause("runs", "summary"), {"run": run}).mappings().one())
     status = counts.pop("status")
     counts["total"] = counts.pop("planned")
     return {"test_run_id": test_run_id, "status": status, "counts": counts}
+
+
+def _check_run(db: Session, run: UUID) -> None:
+    """A task that leaves its end to others must have others: nobody would end it without a run of its organization.
+
+    Raises:
+        PermanentError: there is none.
+    """
+    if not db.execute(clause("runs", "exists"), {"run": run}).scalar_one():
+        raise PermanentError("The run does not exist.")
 
 
 def revive(task: BaseTask, db: Session, run: UUID) -> int:

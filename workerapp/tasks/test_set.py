@@ -11,8 +11,9 @@ from celery.canvas import Signature
 from celery.exceptions import Ignore
 from sqlalchemy.orm import Session
 
-from workerapp.base import BaseTask, with_tenant_context
+from workerapp.base import BaseTask, PermanentError, with_tenant_context
 from workerapp.contract import tasks
+from workerapp.db.statements import clause
 from workerapp.execution.groups import WaitingRun, begin_group, settle_group
 from workerapp.tasks.test_configuration import execute_test_configuration
 
@@ -23,6 +24,7 @@ def execute_test_set(self: BaseTask, run_group_id: str, db: Session) -> Any:
     """Begin the group and replace this task by the chord of its runs, in one transaction."""
     runs = begin_group(db, UUID(run_group_id))
     if not runs:
+        _check_group(db, UUID(run_group_id))
         raise Ignore
     return self.replace(chord_of_runs(run_group_id, runs))
 
@@ -33,8 +35,19 @@ def compare_runs(self: BaseTask, runs: list[Any], run_group_id: str, db: Session
     """Settle the group; if a run goes on although its task has ended, leave that to the run's last lane."""
     result = settle_group(db, UUID(run_group_id))
     if result is None:
+        _check_group(db, UUID(run_group_id))
         raise Ignore
     return result
+
+
+def _check_group(db: Session, run_group_id: UUID) -> None:
+    """As of a run: without a group of its organization, nobody would end the task.
+
+    Raises:
+        PermanentError: there is none.
+    """
+    if not db.execute(clause("groups", "exists"), {"group": run_group_id}).scalar_one():
+        raise PermanentError("The group of runs does not exist.")
 
 
 def chord_of_runs(run_group_id: str, runs: Sequence[WaitingRun]) -> Signature:

@@ -1,3 +1,6 @@
+-- name: exists
+SELECT EXISTS (SELECT FROM run_group WHERE id = :group)
+
 -- name: lock_runs
 -- Before the group, in this order: see groups.sql.
 SELECT FROM test_run WHERE run_group_id = :group ORDER BY id FOR NO KEY UPDATE

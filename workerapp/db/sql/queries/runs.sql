@@ -17,6 +17,9 @@ WHERE r.id = :run
 -- How many results a run has.
 SELECT count(*) FROM test_result WHERE test_run_id = :run
 
+-- name: exists
+SELECT EXISTS (SELECT FROM test_run WHERE id = :run)
+
 -- name: plan_results
 -- A pending result for each repeat of each test of the set, or of a sample of it, unless there would be more than :limit:
 -- what is planned is what is counted. How many results there would be, and the version of the set that has just these
