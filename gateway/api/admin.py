@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from gateway.api.answers import In, Links, Out, Time, answer
 from gateway.api.body import read_body
-from gateway.api.paging import PageQuery, not_found, page_limit, page_of, path_text, read_cursor, read_query
+from gateway.api.paging import Named, PageQuery, not_found, page_limit, page_of, path_text, read_cursor, read_query
 from gateway.audit import Particulars, note
 from gateway.errors import Fault, ValidationFailed
 from gateway.services import Services, services_of
@@ -225,7 +225,7 @@ async def _page(
     """A page of a cross-tenant read, in the order of its `key`."""
     services: Services = services_of(request)
     query = read_query(request, PageQuery)
-    limit, after = page_limit(query, services.settings), read_cursor(query, str)
+    limit, after = page_limit(query, services.settings), read_cursor(query, Named)
     page = text(f"SELECT * FROM ({statement}) AS found WHERE key > :after ORDER BY key LIMIT :limit")
     dead_after = services.settings.worker_dead_seconds
     async with services.engine.begin() as connection:

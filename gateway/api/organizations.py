@@ -18,7 +18,7 @@ from gateway.api.api_keys import ApiKeyCreation, make_key, unstored
 from gateway.api.body import read_body
 from gateway.api.faults import invalid_fields
 from gateway.api.idempotency import Made, make_once
-from gateway.api.paging import PageQuery, not_found, page_limit, page_of, path_uuid, read_cursor, read_query
+from gateway.api.paging import Named, PageQuery, not_found, page_limit, page_of, path_uuid, read_cursor, read_query
 from gateway.audit import Particulars, note
 from gateway.auth.key_store import KeyStore, check_giving
 from gateway.auth.keys import TENANT_SCOPES
@@ -80,7 +80,7 @@ async def create_organization(request: Request, caller: Caller) -> Response:
 
 async def list_organizations(request: Request, _: Caller) -> Response:
     services, query = services_of(request), read_query(request, PageQuery)
-    limit, after = page_limit(query, services.settings), read_cursor(query, str)
+    limit, after = page_limit(query, services.settings), read_cursor(query, Named)
     async with services.engine.begin() as connection:
         rows = (await connection.execute(_PAGE, {"after": after or "", "most": limit + 1})).mappings().all()
     return answer(page_of(rows, limit, _organization, lambda row: row["name"]))

@@ -25,6 +25,8 @@ MAX_ID_LENGTH = 255
 
 #: A cursor of a list that is ordered by position.
 Position: TypeAlias = Annotated[int, Field(ge=0, le=2**31 - 1)]
+#: A cursor of a list that is ordered by names.
+Named: TypeAlias = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 
 
 class LimitQuery(In):
@@ -43,7 +45,7 @@ def read_query(request: Request, model: type[_Query]) -> _Query:
     """The query parameters as `model`; those that it has as tuples may be given several times.
 
     Raises:
-        ValidationFailed: one is unknown, given twice, or has another form.
+        ValidationFailed: one is unknown, given twice, has another form, or a NUL character, which the database refuses.
     """
     return read_parameters(request.query_params, model)
 
@@ -52,6 +54,8 @@ def read_parameters(parameters: QueryParams, model: type[_Query]) -> _Query:
     """As `read_query`, from parameters that stand elsewhere than in the request's URL."""
     given: dict[str, Any] = {}
     for name, value in parameters.multi_items():
+        if "\0" in value:
+            raise invalid_parameter(name, "The text has a NUL character, which no value has.")
         field = model.model_fields.get(name)
         if field is not None and get_origin(field.annotation) is tuple:
             given.setdefault(name, []).append(value)

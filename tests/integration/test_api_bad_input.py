@@ -9,7 +9,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.definitions import ENDPOINT, TEST_SET, add_configuration
+from tests.definitions import ENDPOINT, TEST_SET, add_configuration, add_test_set
 from tests.postgres import TestDatabase
 from tests.rest import Gateway, Tenant, add_tenant, gateway
 
@@ -253,6 +253,13 @@ async def test_methods_that_do_not_exist_are_named_with_those_that_do(api: httpx
 async def test_wrong_parameters_are_named(api: httpx.AsyncClient, query: str, parameter: str) -> None:
     problem = refused(await api.get(f"/v1/tasks?{query}"), 422, "validation_failed")
     assert {fault["parameter"] for fault in problem["errors"]} == {parameter}
+
+
+@pytest.mark.parametrize("path", ["/v1/test-sets/{}/tests", "/v1/test-sets/{}/export"])
+async def test_a_nul_in_a_parameter_is_refused_before_anything_is_answered(api: httpx.AsyncClient, path: str) -> None:
+    answer = await api.get(path.format(await add_test_set(api)), params={"tag": "a\0"})
+    problem = refused(answer, 422, "validation_failed")
+    assert problem["errors"][0]["parameter"] == "tag"
 
 
 @pytest.mark.parametrize("query", ["status=passed", "status=", "cursor=OTk5OTk5OTk5OTk5OTk", "status=pass,x"])

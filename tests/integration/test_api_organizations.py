@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncGenerator
 from typing import Any
 from uuid import uuid4
@@ -86,6 +87,12 @@ async def test_organizations_are_listed_by_name_page_by_page(operator: httpx.Asy
     rest = (await operator.get(ORGANIZATIONS, params={"limit": 3, "cursor": first["next_cursor"]})).json()
     assert ([one["name"] for one in rest["items"]], rest["next_cursor"]) == (["operators"], None)
     assert rest["items"][0]["live_keys"] == 1
+
+
+async def test_a_cursor_with_a_nul_is_none_of_this_list(operator: httpx.AsyncClient) -> None:
+    cursor = base64.urlsafe_b64encode(b'"\\u0000"').decode()
+    answer = await operator.get(ORGANIZATIONS, params={"cursor": cursor})
+    assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
 
 
 async def test_a_repeated_request_makes_nothing_and_tells_no_secret(
