@@ -122,6 +122,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
 $$;
 
 -- ---------------------------------------------------------------- chords and saved groups
+-- What is said of another organization's chord changes nothing.
 CREATE OR REPLACE FUNCTION begin_chord(p_group text, p_organization uuid, p_body jsonb, p_header jsonb) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
     INSERT INTO chord (group_id, organization_id, body, header) VALUES (p_group, p_organization, p_body, p_header)
@@ -129,6 +130,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
         organization_id = coalesce(chord.organization_id, EXCLUDED.organization_id),
         body = coalesce(EXCLUDED.body, chord.body),
         header = coalesce(EXCLUDED.header, chord.header)
+    WHERE chord.organization_id IS NULL OR chord.organization_id = EXCLUDED.organization_id
 $$;
 
 -- True when every part had returned before the size was known, so the caller has to fire the body.
