@@ -138,7 +138,8 @@ def _add_row(admin: psycopg.Connection, table: str, organization_id: UUID) -> No
     """A row with a value in each column that must have one."""
     needed = admin.execute(
         "SELECT column_name, data_type FROM information_schema.columns"
-        " WHERE table_schema = 'gateway' AND table_name = %s AND is_nullable = 'NO' AND column_default IS NULL AND is_identity = 'NO' AND is_generated = 'NEVER'",
+        " WHERE table_schema = 'gateway' AND table_name = %s AND is_nullable = 'NO' AND column_default IS NULL"
+        " AND is_identity = 'NO' AND is_generated = 'NEVER'",
         (table,),
     ).fetchall()
     own = {"uuid": organization_id, "text": str(organization_id), "bytea": organization_id.bytes * 2}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from uuid import UUID
 
@@ -12,55 +11,42 @@ from psycopg.types.json import Jsonb
 
 from tests.postgres import PostgresServer, TestDatabase, copied_database
 from tests.records import PlannedRun, act_for, add_organization, connect, plan_group, rows_of
-from tests.stack.process import ROOT
+from tests.security import documented
 
 MARK = "what only its owner may read"
 #: What is called with the other organization's ids, by a role that acts for one's own. Those which are told the
 #: organization by an argument are told one's own.
-CALLS: dict[str, tuple[str, str]] = {
-    "broker_publish": (
-        "gateway_rw",
-        "broker_publish('celery', jsonb_build_object('headers', jsonb_build_object("
-        "'task', 'echo', 'id', %(task)s::text, 'organization_id', %(theirs)s::text), 'properties', '{}'::jsonb))",
-    ),
-    "cancel_group": ("gateway_rw", "cancel_group(%(group)s)"),
-    "cancel_run": ("gateway_rw", "cancel_run(%(run)s)"),
-    "cancel_task": ("gateway_rw", "cancel_task(%(task)s)"),
-    "create_api_key": (
-        "gateway_rw",
-        "create_api_key('x', 'x', sha256('x'), ARRAY['runs:read'], NULL, %(user)s, 100)",
-    ),
-    "late_events": (
-        "gateway_rw",
-        "late_events(ARRAY(SELECT xid FROM task_event), '0'::xid8, pg_current_xact_id())",
-    ),
-    "read_tasks": ("worker_rw", "read_tasks(ARRAY[%(task)s], false)"),
-    "record_task_state": (
-        "worker_rw",
-        "record_task_state(%(task)s, %(mine)s, 'SUCCESS', '1', NULL, NULL, NULL, 'x', NULL, 0, NULL, NULL, NULL, NULL,"
-        " NULL, false)",
-    ),
-    "end_chord_part": (
-        "worker_rw",
-        "end_chord_part(%(task)s, %(mine)s, 'SUCCESS', '1', NULL, NULL, NULL, 'x', NULL, 0, NULL, NULL, NULL,"
-        " %(chord)s, NULL, false, 0, '1')",
-    ),
-    "record_task_progress": ("worker_rw", "record_task_progress(%(task)s, %(mine)s, '{}')"),
-    "return_chord_part": ("worker_rw", "return_chord_part(%(chord)s, %(mine)s, %(task)s, 0, 'SUCCESS', '1')"),
-    "begin_chord": ("worker_rw", "begin_chord(%(chord)s, %(mine)s, '{}', NULL)"),
-    # These run with the rights of who calls them, so that the policies of the tables hold.
-    "settle_run": ("worker_rw", "settle_run(%(run)s)"),
-    "record_results": (
-        "worker_rw",
-        "record_results(%(run)s, jsonb_build_array(jsonb_build_object("
-        "'test_id', %(test)s::uuid, 'status', 'pass', 'attempts', 1)))",
-    ),
-    "settle_group": ("worker_rw", "settle_group(%(group)s)"),
-    "settle_group_of": ("worker_rw", "settle_group_of(%(run)s)"),
-    "compare_group": ("worker_rw", "compare_group(%(theirs)s, %(group)s)"),
-    "group_outcomes": ("worker_rw", "group_outcomes(%(theirs)s, %(group)s)"),
-    "paired_results": ("worker_rw", "paired_results(%(theirs)s, %(run)s, %(other_run)s)"),
+OF_THE_GATEWAY = {
+    "broker_publish": "'celery', jsonb_build_object('properties', '{}'::jsonb, 'headers', jsonb_build_object("
+    "'task', 'echo', 'id', %(task)s::text, 'organization_id', %(theirs)s::text))",
+    "cancel_group": "%(group)s",
+    "cancel_run": "%(run)s",
+    "cancel_task": "%(task)s",
+    "create_api_key": "'x', 'x', sha256('x'), ARRAY['runs:read'], NULL, %(user)s, 100",
+    "late_events": "ARRAY(SELECT xid FROM task_event), '0'::xid8, pg_current_xact_id()",
 }
+OF_THE_WORKER = {
+    "read_tasks": "ARRAY[%(task)s], false",
+    "record_task_state": "%(task)s, %(mine)s, 'SUCCESS', '1', NULL, NULL, NULL, 'x', NULL, 0, NULL, NULL, NULL, NULL,"
+    " NULL, false",
+    "end_chord_part": "%(task)s, %(mine)s, 'SUCCESS', '1', NULL, NULL, NULL, 'x', NULL, 0, NULL, NULL, NULL, %(chord)s,"
+    " NULL, false, 0, '1'",
+    "record_task_progress": "%(task)s, %(mine)s, '{}'",
+    "return_chord_part": "%(chord)s, %(mine)s, %(task)s, 0, 'SUCCESS', '1'",
+    "begin_chord": "%(chord)s, %(mine)s, '{}', NULL",
+    # These run with the rights of who calls them, so that the policies of the tables hold.
+    "settle_run": "%(run)s",
+    "record_results": "%(run)s, jsonb_build_array(jsonb_build_object("
+    "'test_id', %(test)s::uuid, 'status', 'pass', 'attempts', 1))",
+    "settle_group": "%(group)s",
+    "settle_group_of": "%(run)s",
+    "compare_group": "%(theirs)s, %(group)s",
+    "group_outcomes": "%(theirs)s, %(group)s",
+    "fair_share": "%(endpoint)s, %(run)s, 1, interval '1 minute'",
+    "take_share": "%(endpoint)s, %(run)s, 1, 1, 0, interval '1 minute', interval '1 minute'",
+    "paired_results": "%(theirs)s, %(run)s, %(other_run)s",
+}
+CALLS = OF_THE_GATEWAY | OF_THE_WORKER
 #: They look at nothing but their arguments, the settings of the session, or the row of a table they are given.
 OF_THEIR_ARGUMENTS = {
     *("asked_by", "current_organization", "failed_too_often", "finish_task_of_group", "finish_task_of_run"),
@@ -99,8 +85,11 @@ def theirs(admin: psycopg.Connection) -> dict[str, str | UUID]:
     user = admin.execute(
         "INSERT INTO app_user (organization_id, name, email) VALUES (%s, 'x', 'x') RETURNING id", (organization_id,)
     ).fetchone()
+    endpoint = admin.execute("SELECT id FROM endpoint WHERE organization_id = %s", (organization_id,)).fetchone()
     assert user is not None
-    return {**_ids(first, second), "theirs": organization_id, "group": group.id, "user": user[0]}
+    assert endpoint is not None
+    others = {"theirs": organization_id, "group": group.id, "user": user[0], "endpoint": endpoint[0]}
+    return _ids(first, second) | others
 
 
 def _ids(first: PlannedRun, second: PlannedRun) -> dict[str, str | UUID]:
@@ -112,12 +101,14 @@ def _ids(first: PlannedRun, second: PlannedRun) -> dict[str, str | UUID]:
 def test_called_with_another_organizations_ids_a_function_tells_and_changes_nothing(
     module_database: TestDatabase, admin: psycopg.Connection, theirs: dict[str, str | UUID], name: str
 ) -> None:
-    role, call = CALLS[name]
+    role = "gateway_rw" if name in OF_THE_GATEWAY else "worker_rw"
     mine, other = add_organization(admin), UUID(str(theirs["theirs"]))
     before = everything(admin, other)
     with connect(module_database.url, role, mine) as connection:
         try:
-            rows = connection.execute(f"SELECT * FROM {call}".encode(), theirs | {"mine": mine}).fetchall()
+            rows = connection.execute(
+                f"SELECT * FROM {name}({CALLS[name]})".encode(), theirs | {"mine": mine}
+            ).fetchall()
         except REFUSED:
             rows = []
     assert MARK not in str(rows)
@@ -137,8 +128,9 @@ def test_every_function_that_a_serving_role_may_call_is_tried_or_listed(admin: p
         (["gateway_rw", "worker_rw", "event_reader"],),
     ).fetchall()
     callable_ones = {name for name, _ in rows}
-    assert callable_ones == CALLS.keys() | OF_THEIR_ARGUMENTS | documented()
-    assert {name for name, definer in rows if definer} <= CALLS.keys() | documented()
+    crossing = documented("Functions that cross organizations")
+    assert callable_ones == CALLS.keys() | OF_THEIR_ARGUMENTS | crossing
+    assert {name for name, definer in rows if definer} <= CALLS.keys() | crossing
 
 
 def test_a_function_with_more_rights_than_its_caller_looks_up_names_in_our_schema_only(
@@ -148,10 +140,3 @@ def test_a_function_with_more_rights_than_its_caller_looks_up_names_in_our_schem
         "SELECT proname, proconfig FROM pg_proc WHERE pronamespace = 'gateway'::regnamespace AND prosecdef"
     ).fetchall()
     assert [name for name, settings in rows if "search_path=gateway, pg_temp" not in (settings or [])] == []
-
-
-def documented() -> set[str]:
-    """The functions that docs/security.md says cross organizations."""
-    text = (ROOT / "docs" / "security.md").read_text()
-    section = text.split("### Functions that cross organizations")[1].split("\n## ")[0].split("\n### ")[0]
-    return set(re.findall(r"`([a-z0-9_]+)`", section))

@@ -63,3 +63,10 @@ def test_the_readme_names_modules_that_exist() -> None:
         folder = words[2] if not words[1] else folder
         for word in words[2].split() if words[1] else [words[2]]:
             assert list((ROOT / (folder if words[1] else "")).glob(word.rstrip("/"))), word
+
+
+def test_the_tests_that_the_threat_model_names_exist() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "security.md").read_text()))
+    sources = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert named
+    assert named <= set(re.findall(r"^(?:async )?def (test_\w+)", sources, re.MULTILINE))
