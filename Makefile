@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: demo test long check bench bench-runs bench-authentication bench-streams faults soak clean
+.PHONY: demo test long check bench bench-runs bench-authentication bench-streams faults soak fuzz clean
 
 demo: $(VENV)/installed-app  ## start everything and run a bundled suite; ARGS=--exit ends with the run
 	@$(BIN)/gateway demo $(ARGS)
@@ -15,7 +15,7 @@ demo: $(VENV)/installed-app  ## start everything and run a bundled suite; ARGS=-
 # What a server of another version and another owner could break: these tests run on the machine's Postgres too, where
 # there is one, with the schema made by a superuser and by a plain owner. The others run on the wheel's only.
 ON_EVERY_SERVER := $(addprefix tests/integration/test_,postgres_fixtures.py settling.py isolation.py tables.py \
-	snapshot_reader.py organization_log.py broker.py)
+	snapshot_reader.py organization_log.py broker.py row_security.py)
 # Most tests wait for processes, so more of them run at once than there are cores.
 PYTEST := $(BIN)/python -m pytest --numprocesses 4
 
@@ -56,6 +56,9 @@ faults: $(VENV)/installed-dev  ## break a deployment at random for minutes; ARGS
 
 soak: $(VENV)/installed-dev  ## break what streams stand on while clients read them; ARGS='--seed 7 --events 100000 --rounds 5'
 	$(BIN)/python -m tests.soak $(ARGS)
+
+fuzz: $(VENV)/installed-dev  ## ask the API for what is another organization's; ARGS='--minutes 10 --seed 7'
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 clean:  ## remove what these targets made here; the data of `gateway up` and `gateway demo` stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist

@@ -6,7 +6,7 @@ import argparse
 import random
 import sys
 
-from tests.fuzz.session import fuzz
+from tests.fuzz.session import fuzz, fuzz_operations
 from tests.postgres import ServerKind, copied_database, migrated_template, running_server
 
 
@@ -22,9 +22,10 @@ def main() -> int:
         migrated_template(server) as template,
         copied_database(server, template) as database,
     ):
-        findings = fuzz(database, seed=given.seed, count=given.count, seconds=given.minutes * 60)
-    print(findings)
-    return 1 if findings.wrong else 0
+        strangers = fuzz(database, seed=given.seed, count=given.count, seconds=given.minutes * 60)
+        operators = fuzz_operations(database, seed=given.seed, count=given.count)
+    print(strangers, operators, sep="\n")
+    return 1 if strangers.wrong or operators.wrong else 0
 
 
 if __name__ == "__main__":

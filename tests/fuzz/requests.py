@@ -112,7 +112,7 @@ class Addresser:
         return [self._filled(inner, used) for inner in value] if isinstance(value, list) else value
 
     def _known(self, name: str) -> bool:
-        return name.removesuffix("s") in self._foreign
+        return name.removesuffix("s") in self._own.keys() | self._foreign.keys()
 
     def _value(self, name: str, drawn: Any, used: set[str]) -> Any:
         """An id of the kind that the name asks for, or what was drawn."""
@@ -122,7 +122,7 @@ class Addresser:
         chance = self._random.random()
         if not self._known(name) or chance > _OWN + _FOREIGN:
             return drawn
-        if chance < _OWN and self._own.get(kind):
+        if self._own.get(kind) and (chance < _OWN or kind not in self._foreign):
             return self._random.choice(self._own[kind])
         used.add(self._foreign[kind])
         return self._foreign[kind]

@@ -140,11 +140,11 @@ def parse(lines: Iterator[str]) -> Iterator[StreamEvent]:
         fields = {}
 
 
-def new_client(database: TestDatabase, url: str, organization: str) -> Client:
+def new_client(database: TestDatabase, url: str, organization: str, scopes: Sequence[str] = TENANT_SCOPES) -> Client:
     """A client of a new organization."""
     with open_keyring(DatabaseAddress.parse(database.admin_url)) as connection:
         organization_id = create_organization(connection, organization)
-        key = create_key(connection, organization_id, "tests", TENANT_SCOPES)
+        key = create_key(connection, organization_id, "tests", scopes)
     return Client(url, key.secret, str(organization_id))
 
 
