@@ -108,10 +108,9 @@ class Campaign:
         return {each for each in secret if each and each in told}
 
     def _remember(self, answer: httpx.Response) -> None:
-        """What the stranger has made is asked for, changed, executed and cancelled later."""
-        if answer.status_code not in (201, 202) or not answer.headers.get("Location"):
-            return
-        place = answer.headers["Location"]
-        template = contract().path_of(place) or ""
-        name = template.rpartition("/")[2].strip("{}")
-        self._own.setdefault(name, []).append(place.rpartition("/")[2])
+        """What the caller has made is asked for, changed, executed and cancelled later."""
+        place = answer.headers.get("Location", "")
+        template = contract().path_of(place)
+        if answer.status_code in (201, 202) and template is not None:
+            name = template.rpartition("/")[2].strip("{}")
+            self._own.setdefault(name, []).append(place.rpartition("/")[2])

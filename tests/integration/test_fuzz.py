@@ -21,12 +21,12 @@ def test_every_answer_is_in_contract_and_holds_nothing_of_another_organization(d
 
 
 def test_every_answer_to_an_operator_is_in_contract(database: TestDatabase) -> None:
-    findings = fuzz_operations(database, seed=SEED, count=8)
-    assert findings.statuses[403] == 0
+    findings = fuzz_operations(database, seed=SEED, count=3)
+    assert findings.statuses[200] > 0
     assert not findings.wrong, str(findings)
 
 
 def test_a_caller_who_is_told_and_changes_what_belongs_to_the_other_is_found_out(database: TestDatabase) -> None:
-    findings = fuzz(database, seed=SEED, count=10, as_owner=True, under="/v1/test-sets")
+    findings = fuzz(database, seed=SEED, count=6, as_owner=True, under="/v1/metrics")
     kinds = {kind for _, kind in findings.wrong}
     assert {"tells of another organization", "changed"} <= kinds
