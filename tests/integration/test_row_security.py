@@ -17,7 +17,10 @@ from workerapp.db.tables import metadata
 
 TABLES = sorted(metadata.tables)
 #: What else a row must have.
-VALUES: dict[str, dict[str, object]] = {"webhook_delivery": {"callback_url": "x"}}
+VALUES: dict[str, dict[str, object]] = {
+    "audit_event": {"actor": "key", "action": "test_set.create"},
+    "webhook_delivery": {"callback_url": "x"},
+}
 UNSET = ("", None)
 REFUSALS = (psycopg.errors.InvalidTextRepresentation, psycopg.errors.InsufficientPrivilege)
 #: What a serving role may read of every organization: the tail reads each event once for all streams.
@@ -145,6 +148,8 @@ def _add_row(admin: psycopg.Connection, table: str, organization_id: UUID) -> No
     own = {"uuid": organization_id, "text": str(organization_id), "bytea": organization_id.bytes * 2}
     some = own | {"jsonb": Jsonb({}), "integer": 1, "bigint": 1, "timestamp with time zone": "now"}
     values = {name: some[kind] for name, kind in needed} | VALUES.get(table, {})
+    if "organization_id" in metadata.tables[table].c:
+        values["organization_id"] = organization_id
     statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
         sql.Identifier(table),
         sql.SQL(", ").join(map(sql.Identifier, values)),
