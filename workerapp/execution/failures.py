@@ -117,6 +117,18 @@ class FailureReader:
             text = text.replace(secret, "***")
         return storable_text(text)
 
+    def clean_beginning(self, text: str) -> str:
+        """The same of a text that was cut off, at whose end a secret may have begun."""
+        text = self.clean(text)
+        begun = (_overlap(text, secret) for secret in self._secrets)
+        return text[: len(text) - max(begun, default=0)]
+
+
+def _overlap(text: str, secret: str) -> int:
+    """With how many characters of the secret's beginning the text ends."""
+    longest = min(len(text), len(secret) - 1)
+    return next((length for length in range(longest, 0, -1) if text.endswith(secret[:length])), 0)
+
 
 def _refusal(exc: Exception) -> Exception | None:
     if isinstance(exc, (OutboundRefused, aiohttp.InvalidURL)):

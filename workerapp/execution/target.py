@@ -253,7 +253,7 @@ class Target:
             body=None,
         )
         secret = (*self._spec.headers, *credentials)
-        trace.sent(sent, body=request.body, secret_headers=secret, clean=self._failures.clean)
+        trace.sent(sent, body=request.body, secret_headers=secret, cleaner=self._failures)
 
     def _rate_limited(self, progress: _Progress, seconds: float) -> Answer:
         message = f"the endpoint asks to wait {seconds:.1f} seconds more, longer than the test has time"

@@ -22,6 +22,13 @@ class Content(Protocol):
     def at_eof(self) -> bool: ...
 
 
+class Cleaner(Protocol):
+    """What leaves secrets out of a text, or of the beginning of one."""
+
+    def clean(self, text: str) -> str: ...
+    def clean_beginning(self, text: str) -> str: ...
+
+
 class Trace:
     """Keeps the last exchange it is told of; bodies up to so many bytes."""
 
@@ -30,17 +37,19 @@ class Trace:
         self.request: SentRequest | None = None
         self._response: aiohttp.ClientResponse | None = None
         self._body, self._is_whole = bytearray(), True
-        self._clean: Callable[[str], str] = str
+        self._cleaner: Cleaner | None = None
 
     def sent(
-        self, request: SentRequest, *, body: bytes | None, secret_headers: Collection[str], clean: Callable[[str], str]
+        self, request: SentRequest, *, body: bytes | None, secret_headers: Collection[str], cleaner: Cleaner
     ) -> None:
-        """Told what is sent now; `clean` leaves secrets out of a text."""
+        """Told what is sent now."""
+        clean = cleaner.clean
         hidden = {name.lower() for name in secret_headers}
         shown = {name: HIDDEN if name.lower() in hidden else clean(value) for name, value in request.headers.items()}
-        text = None if body is None else clean(body[: self._most].decode("utf-8", "replace"))
+        text = None if body is None else _excerpt(cleaner, body[: self._most], is_whole=len(body) <= self._most)
         self.request = SentRequest(method=request.method, url=clean(request.url), headers=shown, body=text)
-        self._response, self._body, self._is_whole, self._clean = None, bytearray(), True, clean
+        self._response, self._body, self._is_whole = None, bytearray(), True
+        self._cleaner = cleaner
 
     def received(self, response: aiohttp.ClientResponse) -> Content:
         """Told that a response came; gives what its body is to be read from."""
@@ -50,12 +59,12 @@ class Trace:
     @property
     def response(self) -> ReceivedResponse | None:
         """The last response, as far as it was read."""
-        if self._response is None:
+        if self._response is None or self._cleaner is None:
             return None
         return ReceivedResponse(
             status=self._response.status,
-            headers=_told(self._response.headers, self._clean),
-            body=self._clean(self._body.decode("utf-8", "replace")),
+            headers=_told(self._response.headers, self._cleaner.clean),
+            body=_excerpt(self._cleaner, bytes(self._body), is_whole=self._is_whole),
             is_whole=self._is_whole,
         )
 
@@ -76,6 +85,11 @@ class _Overheard:
 
     def at_eof(self) -> bool:
         return self._content.at_eof()
+
+
+def _excerpt(cleaner: Cleaner, body: bytes, *, is_whole: bool) -> str:
+    text = body.decode("utf-8", "replace")
+    return cleaner.clean(text) if is_whole else cleaner.clean_beginning(text)
 
 
 def _told(headers: Mapping[str, str], clean: Callable[[str], str]) -> dict[str, str]:
