@@ -79,13 +79,14 @@ async def converse(target: Target, question: Question, steps: Sequence[Step]) ->
     Later turns see what was said before: the inputs, and the outputs as the assistant's messages. An input that the
     application refused is left out, for it is no part of the conversation.
     """
+    if len(steps) == 1:
+        return [await target.ask(replace(question, input=steps[0].input))]
     deadline, room = target.deadline(), target.limits.conversation_length
     answers: list[Answer] = []
     for number, step in enumerate(steps, start=1):
         question = replace(question, input=step.input, turn=number)
         answer = await target.ask(question, deadline=deadline)
-        if len(steps) > 1:
-            room -= len(as_json([answer.output, *answer.extra.values()]))
+        room -= len(as_json([answer.output, *answer.extra.values()]))
         if room < 0:
             answer = _too_long(answer, target.limits.conversation_length)
         answers.append(answer)
