@@ -368,4 +368,5 @@ async def test_page_costs_what_it_holds_however_long_the_log_is(
         await connection.execute(clause("events", "read_log"), parameters)
         (found,) = (await connection.execute(explain, parameters)).scalar_one()
     assert found["Plan"]["Actual Rows"] == 100
-    assert found["Plan"]["Shared Hit Blocks"] + found["Plan"]["Shared Read Blocks"] < 50
+    # The events alone fill more than a thousand blocks; how many of an index are read varies with what is vacuumed.
+    assert found["Plan"]["Shared Hit Blocks"] + found["Plan"]["Shared Read Blocks"] < 300
