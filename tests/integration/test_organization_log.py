@@ -342,6 +342,8 @@ async def test_page_costs_what_it_holds_however_long_the_log_is(
     await ours.submit("first")
     client = await started(engine, ours)
     with psycopg.connect(database.admin_url, autocommit=True, options="-c search_path=gateway") as admin:
+        # Else the server may analyze the table when it has only the first of them, as if there were one organization.
+        admin.execute("ALTER TABLE task_event SET (autovacuum_enabled = off)")
         mine, others = f"'{ours.organization_id}'", "gen_random_uuid()"
         for organization_id in (mine, others, others, mine):
             admin.execute(
@@ -368,5 +370,4 @@ async def test_page_costs_what_it_holds_however_long_the_log_is(
         await connection.execute(clause("events", "read_log"), parameters)
         (found,) = (await connection.execute(explain, parameters)).scalar_one()
     assert found["Plan"]["Actual Rows"] == 100
-    # The events alone fill more than a thousand blocks; how many of an index are read varies with what is vacuumed.
-    assert found["Plan"]["Shared Hit Blocks"] + found["Plan"]["Shared Read Blocks"] < 300
+    assert found["Plan"]["Shared Hit Blocks"] + found["Plan"]["Shared Read Blocks"] < 50
