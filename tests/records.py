@@ -113,6 +113,21 @@ def add_run_group(admin: psycopg.Connection, organization_id: UUID, **columns: A
     return group_id
 
 
+def add_webhook_endpoint(admin: psycopg.Connection, organization_id: UUID, **columns: Any) -> UUID:
+    """A subscription to runs and groups; what is sealed in it cannot be opened."""
+    act_for(admin, organization_id)
+    endpoint_id = uuid4()
+    row = {
+        "id": endpoint_id,
+        "organization_id": organization_id,
+        "url": NEVER_CALLED,
+        "event_types": ["test_run.*", "run_group.*"],
+        "sealed_secrets": b"",
+    }
+    _insert(admin, "webhook_endpoint", row | columns)
+    return endpoint_id
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedGroup:
     """A group that has begun, and its runs."""

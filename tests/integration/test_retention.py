@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,7 +11,7 @@ import psycopg
 import pytest
 
 from tests.postgres import TestDatabase
-from tests.records import PlannedRun, add_organization, add_task, connect, plan
+from tests.records import PlannedRun, add_organization, add_task, add_webhook_endpoint, connect, plan
 from workerapp.app import WorkerApp, make_app
 from workerapp.db.connection import ROLE
 from workerapp.retention import RETENTION
@@ -126,15 +127,17 @@ def test_chords_go_that_fired_or_that_nobody_will_return_to(app: WorkerApp, admi
 
 
 def test_deliveries_go_when_they_have_ended(app: WorkerApp, admin: Any, organization_id: UUID) -> None:
-    for state in ("delivered", "exhausted", "pending"):
+    endpoint_id = add_webhook_endpoint(admin, organization_id)
+    for state in ("delivered", "exhausted", "skipped", "pending"):
         admin.execute(
-            "INSERT INTO webhook_delivery (organization_id, callback_url, event_type, subject_id, payload, status)"
-            " VALUES (%s, 'https://example.com', 'test_run.completed', 'x', '{}', %s)",
-            (organization_id, state),
+            "INSERT INTO webhook_delivery"
+            " (organization_id, webhook_endpoint_id, event_type, subject_id, payload, status, finished_at)"
+            " VALUES (%s, %s, 'test_run.completed', 'x', '{}', %s, %s)",
+            (organization_id, endpoint_id, state, None if state == "pending" else datetime.now(UTC)),
         )
     age(admin, "webhook_delivery", "created_at")
     age(admin, "webhook_delivery", "finished_at", "status <> 'pending'")
-    assert prune(app) == {"prune_deliveries": 2}
+    assert prune(app) == {"prune_deliveries": 3}
     assert admin.execute("SELECT status FROM webhook_delivery").fetchall() == [("pending",)]
 
 

@@ -44,6 +44,7 @@ class EventType(StrEnum):
     GROUP_PARTIAL = "run_group.partial"
     GROUP_FAILED = "run_group.failed"
     GROUP_CANCELLED = "run_group.cancelled"
+    WEBHOOK_ENDPOINT_DISABLED = "webhook_endpoint.disabled"
     SNAPSHOT = "snapshot"
 
 
@@ -67,7 +68,7 @@ TERMINAL_TYPES = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One transition of one subject: a task, a test run or a run group.
+    """One transition of one subject: a task, a test run, a run group or a webhook endpoint.
 
     `subject` is the subject's id; `seq` counts its events from 1 without gaps, so `(subject, seq)` tells duplicates.
     `id` orders events of different subjects only loosely and is no cursor.

@@ -27,6 +27,8 @@ NONCE_BYTES = 12
 MARK_BYTES = len(VERSION) + ID_BYTES
 
 _ENDPOINT = "endpoint.sealed_headers"
+_WEBHOOK_SECRETS = "webhook_endpoint.sealed_secrets"
+_WEBHOOK_HEADERS = "webhook_endpoint.sealed_headers"
 
 
 class SealingUnavailable(Exception):
@@ -49,6 +51,16 @@ class Place:
 def endpoint_place(organization_id: UUID, endpoint_id: UUID) -> Place:
     """Where an endpoint's secrets are stored."""
     return Place(column=_ENDPOINT, organization_id=organization_id, row_id=endpoint_id)
+
+
+def webhook_secrets_place(organization_id: UUID, webhook_endpoint_id: UUID) -> Place:
+    """Where what signs a webhook's deliveries is stored."""
+    return Place(column=_WEBHOOK_SECRETS, organization_id=organization_id, row_id=webhook_endpoint_id)
+
+
+def webhook_headers_place(organization_id: UUID, webhook_endpoint_id: UUID) -> Place:
+    """Where the headers of a webhook's deliveries are stored."""
+    return Place(column=_WEBHOOK_HEADERS, organization_id=organization_id, row_id=webhook_endpoint_id)
 
 
 class Sealer:

@@ -218,6 +218,7 @@ run_group = Table(
     _optional("finished_at", Time),
     _optional("baseline_id", Uuid),
     _optional("comparison", OptionalJSON),
+    _optional("callback_endpoint_id", Uuid),
 )
 
 test_run = Table(
@@ -251,6 +252,7 @@ test_run = Table(
     _optional("group_place", Integer),
     _needed("planning", Boolean),
     _needed("expected", Integer),
+    _optional("callback_endpoint_id", Uuid),
 )
 
 test_result = Table(
@@ -348,6 +350,12 @@ webhook_endpoint = Table(
     _optional("failing_since", Time),
     _needed("created_at", Time),
     _needed("updated_at", Time),
+    _needed("kind", Text),
+    _optional("disabled_reason", Text),
+    _needed("places", Integer),
+    _optional("quick", Boolean),
+    _optional("held_until", Time),
+    _needed("seq", Integer),
 )
 
 webhook_delivery = Table(
@@ -355,7 +363,7 @@ webhook_delivery = Table(
     metadata,
     _id(),
     _needed("organization_id", Uuid),
-    _optional("webhook_endpoint_id", Uuid),
+    _needed("webhook_endpoint_id", Uuid),
     _optional("callback_url", Text),
     _needed("event_type", Text),
     _needed("subject_id", Text),
@@ -367,6 +375,9 @@ webhook_delivery = Table(
     _optional("lease_until", Time),
     _needed("created_at", Time),
     _optional("finished_at", Time),
+    _needed("schedule_place", Integer),
+    _optional("http_status", Integer),
+    _optional("error", Text),
 )
 
 webhook_attempt = Table(

@@ -29,6 +29,7 @@ REPEATABLE = (
     "comparison.sql",
     "groups.sql",
     "endpoints.sql",
+    "webhooks.sql",
     "control.sql",
     "sweep.sql",
     "adoption.sql",

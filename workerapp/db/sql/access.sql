@@ -143,6 +143,9 @@ GRANT EXECUTE ON FUNCTION
     begin_task(text, bigint, boolean, integer), runs_in_need(interval, integer), groups_in_need(interval, integer),
     settle_group(uuid), settle_group_of(uuid), compare_group(uuid, uuid), result_of_group(run_group),
     finish_task_of_group(run_group), revoked_error(text),
+    webhook_take(integer, integer, uuid, interval, integer),
+    webhook_record(uuid, jsonb, double precision[], double precision, interval, integer), webhook_release(uuid, uuid[]),
+    webhook_sweep(integer), webhook_backlog(),
     fair_share(uuid, uuid, integer, interval), take_share(uuid, uuid, integer, integer, integer, interval, interval)
     TO worker_rw;
 
