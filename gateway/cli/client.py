@@ -60,7 +60,7 @@ class GatewayClient:
             raise UsageInvalid("the API key has characters that no key has; it looks like tsg_…")
         self._http = httpx.Client(
             base_url=self.server,
-            headers={"Authorization": f"Bearer {api_key}", "User-Agent": "gateway-run"},
+            headers={"Authorization": f"Bearer {api_key}", "User-Agent": "gateway-cli"},
             timeout=httpx.Timeout(self._patience.answer, connect=10.0),
             # A proxy is for the world outside.
             trust_env=not _is_this_machine(httpx.URL(self.server).host),
@@ -80,6 +80,10 @@ class GatewayClient:
         """Create or start something; sent again after an interruption, it still happens once."""
         headers = {"Idempotency-Key": idempotency_key}
         return self._send(self._http.build_request("POST", path, json=body, headers=headers))
+
+    def delete(self, path: str) -> None:
+        """Remove something."""
+        self._send(self._http.build_request("DELETE", path))
 
     @contextmanager
     def events(self, path: str, last_event_id: str | None) -> Iterator[Iterator[StreamEvent]]:
@@ -120,7 +124,7 @@ class GatewayClient:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _answer(self, response: httpx.Response) -> dict[str, Any]:
-        body = _json_object(response)
+        body = {} if response.status_code == httpx.codes.NO_CONTENT else _json_object(response)
         if response.is_success and body is not None:
             return body
         if body is None or "code" not in body:

@@ -11,17 +11,15 @@ import argparse
 import json
 from pathlib import Path
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 from rich.console import Console
 
 from gateway.cli.client import GatewayClient, Patience
-from gateway.cli.failures import UsageInvalid
 from gateway.cli.interruption import Farewell, ending_at_once
 from gateway.cli.outcome import as_json, exit_status, print_flaky, print_problems, print_summary
 from gateway.cli.plain_text import say
 from gateway.cli.progress import display_on
 from gateway.cli.run_options import add_option_arguments, read_options
+from gateway.cli.server_options import add_server_arguments, open_client
 from gateway.cli.submission import SubmittedRun, submit
 from gateway.cli.suite import load_suite
 from gateway.cli.watching import follow
@@ -30,22 +28,10 @@ from gateway.cli.watching import follow
 _LOG_WIDTH = 140
 
 
-class ClientSettings(BaseSettings):
-    """Which server to talk to, read from the environment and `.env`."""
-
-    model_config = SettingsConfigDict(env_prefix="GATEWAY_", env_file=".env", extra="ignore", frozen=True)
-
-    url: str = ""
-    api_key: str = Field(default="", repr=False)
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("suite", type=Path, metavar="SUITE.yaml", help="the suite file")
-    parser.add_argument("--server", metavar="URL", help="the gateway's address (default: GATEWAY_URL)")
-    parser.add_argument(
-        "--api-key", metavar="KEY", help="an API key (default: GATEWAY_API_KEY, which no process list shows)"
-    )
+    add_server_arguments(parser)
     parser.add_argument(
         "--min-pass-rate", type=_rate, default=0.0, metavar="RATE", help="from 0 to 1, for example 0.95 (default: 0)"
     )
@@ -73,10 +59,7 @@ def execute(options: argparse.Namespace) -> int:
 def _execute(options: argparse.Namespace, farewell: Farewell) -> int:
     suite, overrides = load_suite(options.suite), read_options(options)
     console = console_for(json_on_stdout=options.json)
-    known = ClientSettings()
-    server = _given(options.server or known.url, "--server", "GATEWAY_URL")
-    key = _given(options.api_key or known.api_key, "--api-key", "GATEWAY_API_KEY")
-    with GatewayClient(server, key, Patience(outage=options.patience)) as client:
+    with open_client(options, Patience(outage=options.patience)) as client:
         run = submit(client, suite, overrides)
         farewell.text = _how_to_go_on(client, run)
         console.print(f"test run {run.id}: {run.tests} tests", highlight=False)
@@ -101,12 +84,6 @@ def console_for(*, json_on_stdout: bool) -> Console:
 def _how_to_go_on(client: GatewayClient, run: SubmittedRun) -> str:
     command = f'curl -H "Authorization: Bearer $GATEWAY_API_KEY" {client.server}{run.path}'
     return f"Stopped watching; the run goes on. Its state:\n  {command}\n"
-
-
-def _given(value: str, flag: str, variable: str) -> str:
-    if not value:
-        raise UsageInvalid(f"give {flag}, or set {variable} in the environment or in .env")
-    return value
 
 
 def _rate(text: str) -> float:

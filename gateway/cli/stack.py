@@ -22,6 +22,7 @@ from gateway.cli.keeping import Keeper
 from gateway.cli.kept_secret_keys import kept_secret_keys
 from gateway.cli.migrate import upgrade_database
 from gateway.cli.operator_database import database_url, keyring_at
+from gateway.cli.own_address import LOOPBACK, own_url
 from gateway.cli.own_postgres import Database, own_postgres
 from gateway.cli.processes import Program, Supervisor
 from gateway.cli.serve import DEFAULT_HOST, DEFAULT_PORT
@@ -32,7 +33,6 @@ from gateway.stream.server import PortUnavailable, listen
 from workerapp.db.address import DatabaseAddress
 from workerapp.settings import load_worker_settings
 
-LOOPBACK = "127.0.0.0/8,::1/128"
 _START_SECONDS = 60.0
 _LAPTOP_CONCURRENCY = 4
 _REVOKE_LEFT_OVER = "UPDATE api_key SET revoked_at = now() WHERE name = %s AND revoked_at IS NULL"
@@ -112,7 +112,7 @@ def running_stack(options: StackOptions, signals: StopSignals) -> Iterator[Stack
         supervisor.start(_server(options, environment, listener))
         for number, node in enumerate(nodes, start=1):
             supervisor.start(_worker(options, environment, node, number))
-        url = _url(options.host, listener)
+        url = own_url(options.host, listener)
         _await_ready(supervisor, url, database, nodes)
         yield Stack(
             url=url,
@@ -212,12 +212,6 @@ def _log(options: StackOptions, name: str) -> Path | None:
     if log.exists():
         log.replace(log.with_name(f"{name}.1"))
     return log
-
-
-def _url(host: str, listener: socket.socket) -> str:
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
-    port = listener.getsockname()[1]
-    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
 def _await_ready(supervisor: Supervisor, url: str, database: Database, nodes: list[str]) -> None:
