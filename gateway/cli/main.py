@@ -17,6 +17,7 @@ COMMANDS = {
     "up": "start everything on this machine: Postgres, the gateway and a worker",
     "demo": "start everything, and run a bundled test suite against a bundled AI application",
     "run": "run a test suite against an AI application and wait for the outcome",
+    "listen": "receive webhooks on this machine, verify and print them",
     "serve": "serve the HTTP API, and nothing else",
     "migrate": "bring the database to the newest schema",
     "orgs": "create, list, show and remove organizations",

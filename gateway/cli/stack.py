@@ -17,6 +17,7 @@ import httpx
 import psycopg
 
 from gateway.auth.keyring import ROLE, NewKey, create_key, create_organization, revoke_key
+from gateway.auth.keys import DEFAULT_SCOPES, Scope
 from gateway.cli.failures import CommandFailed
 from gateway.cli.keeping import Keeper
 from gateway.cli.kept_secret_keys import kept_secret_keys
@@ -35,6 +36,8 @@ from workerapp.settings import load_worker_settings
 
 _START_SECONDS = 60.0
 _LAPTOP_CONCURRENCY = 4
+#: Of the key that is printed, with which `gateway listen` registers.
+_SCOPES = (*DEFAULT_SCOPES, Scope.WEBHOOKS_MANAGE)
 _REVOKE_LEFT_OVER = "UPDATE api_key SET revoked_at = now() WHERE name = %s AND revoked_at IS NULL"
 _IS_CONSUMING = "SELECT count(*) FROM broker_binding WHERE queue = ANY(%s)"
 
@@ -171,7 +174,7 @@ def _key(options: StackOptions, database: Database) -> Iterator[NewKey]:
     with keyring_at(database.admin_url) as connection:
         if database.pid is not None:  # nobody else uses our own database, so these are of a process that was killed
             connection.execute(_REVOKE_LEFT_OVER, (name,))
-        key = create_key(connection, create_organization(connection, options.organization), name)
+        key = create_key(connection, create_organization(connection, options.organization), name, _SCOPES)
     try:
         yield key
     finally:

@@ -14,7 +14,10 @@ from gateway.transport.limits import ConnectionLimits
 from tests.stack.process import ROOT
 from workerapp.settings import WorkerSettings
 
-NAMING_COMMANDS = ("README.md", *(f"docs/{name}.md" for name in ("cli", "control", "getting-started", "security")))
+NAMING_COMMANDS = (
+    "README.md",
+    *(f"docs/{name}.md" for name in ("cli", "control", "getting-started", "security", "webhooks")),
+)
 
 
 def variables() -> set[str]:
@@ -29,7 +32,7 @@ def variables() -> set[str]:
 def test_every_setting_is_documented_and_nothing_else() -> None:
     text = (ROOT / "docs" / "settings.md").read_text()
     documented = set(re.findall(r"`((?:GATEWAY|CELERY|DATABASE|BROKER)_\w+)`", text))
-    assert documented == variables() | {"GATEWAY_URL", "GATEWAY_API_KEY"}
+    assert documented == variables() | {"GATEWAY_URL", "GATEWAY_API_KEY", "GATEWAY_WEBHOOK_SECRET"}
 
 
 def test_the_example_environment_sets_what_there_is() -> None:
