@@ -15,13 +15,13 @@ from gateway.api.answers import Links, Out, Time
 from gateway.api.body import read_body
 from gateway.api.definitions import Definition
 from gateway.api.idempotency import Made, make_once
-from gateway.errors import Fault, SecretsUnavailable, UrlRefused
+from gateway.api.outbound_urls import check_url
+from gateway.errors import Fault, SecretsUnavailable
 from gateway.services import services_of
 from gateway.settings import GatewaySettings
 from workerapp.contract.auth import ClientCredentialsAuth
 from workerapp.contract.caller import Caller
 from workerapp.contract.endpoint_secrets import hide_secrets, secrets_of
-from workerapp.contract.outbound import OutboundRefused
 from workerapp.contract.presets import Preset
 from workerapp.contract.specs import EndpointSpec
 from workerapp.db import tables
@@ -100,17 +100,9 @@ async def create_endpoint(request: Request, caller: Caller) -> Response:
 
 
 def _check_urls(spec: EndpointSpec, settings: GatewaySettings) -> None:
-    _check_url("/url", spec.url, settings)
+    check_url(settings.outbound, spec.url, "/url")
     if isinstance(spec.auth, ClientCredentialsAuth):
-        _check_url("/auth/token_url", spec.auth.token_url, settings)
-
-
-def _check_url(pointer: str, url: str, settings: GatewaySettings) -> None:
-    try:
-        settings.outbound.check_url(url)
-    except OutboundRefused as error:
-        detail = f"{error}."
-        raise UrlRefused(f"{pointer}: {detail}", faults=[Fault(pointer=pointer, detail=detail)]) from None
+        check_url(settings.outbound, spec.auth.token_url, "/auth/token_url")
 
 
 def _seal(spec: EndpointSpec, settings: GatewaySettings, place: Place) -> bytes | None:

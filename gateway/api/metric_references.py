@@ -11,11 +11,12 @@ from sqlalchemy import ARRAY, Table, Uuid, any_, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.api.faults import MOST_FAULTS
-from gateway.errors import ApiError, Archived, Fault, NotFound, UrlRefused, ValidationFailed
+from gateway.api.outbound_urls import check_url
+from gateway.errors import ApiError, Archived, Fault, NotFound, ValidationFailed
 from workerapp.contract.caller import Caller
 from workerapp.contract.judges import Judge
 from workerapp.contract.metrics import Metric, NamedMetric
-from workerapp.contract.outbound import OutboundPolicy, OutboundRefused
+from workerapp.contract.outbound import OutboundPolicy
 from workerapp.contract.specs import ConfigurationSpec, TestSpec
 from workerapp.db import tables
 
@@ -70,7 +71,7 @@ class References:
             ValidationFailed: there are too many different references.
         """
         if self._policy is not None and isinstance(metric, Judge) and metric.url is not None:
-            _check_url(self._policy, metric.url, f"{pointer}/url")
+            check_url(self._policy, metric.url, f"{pointer}/url")
         for reference, field in _references_of(metric):
             place = _Place(None if pointer is None else f"{pointer}/{field}", line)
             self._places.setdefault(reference, place)
@@ -107,13 +108,6 @@ async def check_configured(connection: AsyncConnection, caller: Caller, spec: Ma
     for metric in ConfigurationSpec.model_validate(spec).metrics:
         references.add(metric)
     await references.check(connection, caller)
-
-
-def _check_url(policy: OutboundPolicy, url: str, pointer: str) -> None:
-    try:
-        policy.check_url(url)
-    except OutboundRefused as error:
-        raise UrlRefused(f"{pointer}: {error}.", faults=[Fault(pointer=pointer, detail=f"{error}.")]) from None
 
 
 def _references_of(metric: Metric) -> Iterator[tuple[_Reference, str]]:
