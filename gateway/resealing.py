@@ -10,7 +10,16 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
-from workerapp.db.sealing import MARK_BYTES, Place, Sealer, SealingUnavailable, endpoint_place, key_id_of
+from workerapp.db.sealing import (
+    MARK_BYTES,
+    Place,
+    Sealer,
+    SealingUnavailable,
+    endpoint_place,
+    key_id_of,
+    webhook_headers_place,
+    webhook_secrets_place,
+)
 
 _NEXT = sql.SQL(
     "SELECT id, organization_id, {column} FROM {table} WHERE id > %(after)s"
@@ -37,7 +46,11 @@ class SealedColumn:
 
 
 #: Every column that holds sealed secrets.
-COLUMNS = (SealedColumn(table="endpoint", column="sealed_headers", place=endpoint_place),)
+COLUMNS = (
+    SealedColumn(table="endpoint", column="sealed_headers", place=endpoint_place),
+    SealedColumn(table="webhook_endpoint", column="sealed_headers", place=webhook_headers_place),
+    SealedColumn(table="webhook_endpoint", column="sealed_secrets", place=webhook_secrets_place),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,11 +11,12 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from gateway.resealing import COLUMNS
 from tests.integration.audit_log import entries_of
 from tests.postgres import TestDatabase
-from tests.records import add_organization, connect
+from tests.records import add_organization, add_webhook_endpoint, connect
 from tests.stack.commands import Ended, run_command
-from workerapp.db.sealing import Sealer, endpoint_place, new_key
+from workerapp.db.sealing import Sealer, endpoint_place, new_key, webhook_headers_place, webhook_secrets_place
 
 OLD, NEW = new_key(), new_key()
 SECRETS = 5
@@ -84,6 +85,35 @@ def test_all_secrets_are_sealed_with_the_first_key_and_a_second_time_there_is_no
     batches = [entry for entry in entries_of(admin) if entry["action"] == "secret_key.rotate"]
     assert [entry["details"] for entry in batches] == [{"secrets": 2}, {"secrets": 2}, {"secrets": 1}]
     assert {(entry["resource_id"], entry["organization_id"]) for entry in batches} == {(new_id, None)}
+
+
+def test_what_is_secret_of_webhooks_is_sealed_anew_for_its_place(
+    database: TestDatabase, admin: psycopg.Connection
+) -> None:
+    owner = add_organization(admin)
+    key = add_webhook_endpoint(admin, owner)
+    places = {"sealed_secrets": webhook_secrets_place(owner, key), "sealed_headers": webhook_headers_place(owner, key)}
+    for column, place in places.items():
+        sealed = Sealer((OLD,)).seal(column, place)
+        admin.execute(f"UPDATE webhook_endpoint SET {column} = %s".encode(), (sealed,))
+    needed = printed(rotate(database, f"{NEW},{OLD}", "--check"))
+    assert {(use["column"], use["listed"], use["secrets"]) for use in needed} == {
+        (f"webhook_endpoint.{column}", "later", 1) for column in places
+    }
+    done = rotate(database, f"{NEW},{OLD}")
+    assert (done.status, printed(done)[0]["resealed"]) == (0, 2)
+    for column, place in places.items():
+        row = admin.execute(f"SELECT {column} FROM webhook_endpoint".encode()).fetchone()
+        assert row is not None
+        assert Sealer((NEW,)).open(bytes(row[0]), place) == column
+
+
+def test_every_sealed_column_there_is_can_be_sealed_anew(admin: psycopg.Connection) -> None:
+    rows = admin.execute(
+        "SELECT table_name, column_name FROM information_schema.columns"
+        " WHERE table_schema = 'gateway' AND column_name LIKE 'sealed%'"
+    ).fetchall()
+    assert {(column.table, column.column) for column in COLUMNS} == set(rows) != set()
 
 
 def test_what_was_interrupted_goes_on(database: TestDatabase, admin: psycopg.Connection, stored: dict[UUID, str]):
