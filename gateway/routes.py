@@ -35,6 +35,10 @@ from gateway.api import (
     test_set_execution,
     test_sets,
     tests,
+    webhook_deliveries,
+    webhook_endpoints,
+    webhook_operation,
+    webhook_secrets,
     websocket,
 )
 from gateway.api.answers import WEBSOCKET
@@ -42,6 +46,7 @@ from gateway.api.routing import (
     Operation,
     administers,
     manages_keys,
+    manages_webhooks,
     reads,
     reads_stream,
     resource,
@@ -136,6 +141,7 @@ def routes() -> list[BaseRoute]:
             delete=manages_keys(api_keys.revoke_api_key, "api_key.revoke"),
         ),
         resource("/v1/api-keys/{api_key_id}/rotate", post=manages_keys(api_keys.rotate_api_key, "api_key.rotate")),
+        *_webhooks(),
         resource("/v1/audit-events", get=manages_keys(audit_events.list_audit_events)),
         *_admin(),
         _open("/", service.about),
@@ -152,6 +158,44 @@ def _definition(path: str, definition: Any, create: Any, **operations: Operation
     return [
         resource(path, post=writes(create, f"{kind}.create"), get=reads(definition.list)),
         resource(f"{path}/{{{definition.path_name}}}", **one),
+    ]
+
+
+def _webhooks() -> list[BaseRoute]:
+    """Where organizations are told of what happens, and what is sent there."""
+    one = "/v1/webhook-endpoints/{webhook_endpoint_id}"
+    delivery = "/v1/webhook-deliveries/{webhook_delivery_id}"
+    return [
+        resource(
+            "/v1/webhook-endpoints",
+            post=manages_webhooks(webhook_endpoints.create_webhook_endpoint, "webhook_endpoint.create"),
+            get=manages_webhooks(webhook_endpoints.list_webhook_endpoints),
+        ),
+        resource(
+            one,
+            get=manages_webhooks(webhook_endpoints.get_webhook_endpoint),
+            patch=manages_webhooks(webhook_endpoints.change_webhook_endpoint, "webhook_endpoint.change"),
+            delete=manages_webhooks(webhook_endpoints.remove_webhook_endpoint, "webhook_endpoint.remove"),
+        ),
+        resource(f"{one}/secret", get=manages_webhooks(webhook_secrets.get_webhook_secret)),
+        resource(
+            f"{one}/rotate", post=manages_webhooks(webhook_secrets.rotate_webhook_secret, "webhook_endpoint.rotate")
+        ),
+        resource(
+            f"{one}/test", post=manages_webhooks(webhook_operation.test_webhook_endpoint, "webhook_endpoint.test")
+        ),
+        resource(
+            f"{one}/recover",
+            post=manages_webhooks(webhook_operation.recover_webhook_deliveries, "webhook_endpoint.recover"),
+        ),
+        resource(f"{one}/statistics", get=manages_webhooks(webhook_operation.get_webhook_statistics)),
+        resource("/v1/webhook-deliveries", get=manages_webhooks(webhook_deliveries.list_webhook_deliveries)),
+        resource(delivery, get=manages_webhooks(webhook_deliveries.get_webhook_delivery)),
+        resource(f"{delivery}/attempts", get=manages_webhooks(webhook_deliveries.list_webhook_attempts)),
+        resource(
+            f"{delivery}/resend",
+            post=manages_webhooks(webhook_deliveries.resend_webhook_delivery, "webhook_delivery.resend"),
+        ),
     ]
 
 

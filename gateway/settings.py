@@ -87,6 +87,14 @@ class GatewaySettings(SharedSettings):
     #: How many keys of an organization may be good at a time, and how long a replaced one may stay good.
     max_api_keys: int = Field(default=100, ge=1)
     key_overlap_max_seconds: int = Field(default=7 * DAY, ge=0)
+    #: How many webhook endpoints of each kind an organization may have, and how many secrets of one sign at a time.
+    max_webhook_endpoints: int = Field(default=100, ge=1)
+    max_webhook_secrets: int = Field(default=5, ge=1)
+    #: How long a replaced secret of a webhook endpoint may go on signing.
+    webhook_overlap_max_seconds: int = Field(default=7 * DAY, ge=0)
+    #: How many deliveries one request makes pending again.
+    max_deliveries_recovered: int = Field(default=10_000, ge=1)
+
     #: How long a key is believed; one that is revoked is forgotten at once by every gateway that hears of it.
     key_cache_seconds: float = Field(default=5, ge=0)
     key_cache_size: int = Field(default=10_000, ge=1)

@@ -9,6 +9,7 @@ import httpx
 
 ENDPOINT: dict[str, Any] = {"name": "app", "url": "https://app.example.com/ask", "request": {"q": "{{ input }}"}}
 TEST_SET: dict[str, Any] = {"name": "sums", "tests": [{"input": "1 + 1", "expected": "2"}]}
+WEBHOOK: dict[str, Any] = {"url": "https://ci.example.com/hooks"}
 METRIC: dict[str, Any] = {"name": "polite", "spec": {"type": "contains", "value": "please"}}
 
 

@@ -83,6 +83,10 @@ def manages_keys(handler: Handler, action: str | None = None) -> Operation:
     return Operation(Scope.KEYS_MANAGE, handler, action)
 
 
+def manages_webhooks(handler: Handler, action: str | None = None) -> Operation:
+    return Operation(Scope.WEBHOOKS_MANAGE, handler, action)
+
+
 def administers(handler: Handler, action: str | None = None) -> Operation:
     return Operation(Scope.ADMIN, handler, action)
 

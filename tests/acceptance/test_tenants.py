@@ -18,7 +18,7 @@ from tests.stack.services import Worker
 
 LISTS = (
     *("/v1/tasks", "/v1/endpoints", "/v1/test-sets", "/v1/test-configurations", "/v1/metrics", "/v1/test-runs"),
-    "/v1/run-groups",
+    *("/v1/run-groups", "/v1/webhook-endpoints", "/v1/webhook-deliveries"),
 )
 
 
@@ -39,6 +39,7 @@ def owned(client: Client, worker: Worker) -> dict[str, str]:
     client.settled(run_id)
     group = client.post(f"/v1/test-sets/{found['test_set_id']}/execute", {"test_configuration_ids": [configuration]})
     client.settled_group(group["run_group_id"])
+    webhook = client.post("/v1/webhook-endpoints", {"url": "http://127.0.0.1:9/"})
     return {
         "task_id": client.run(run_id)["task_id"],
         "endpoint_id": found["endpoint_id"],
@@ -49,6 +50,8 @@ def owned(client: Client, worker: Worker) -> dict[str, str]:
         "test_run_id": run_id,
         "other_test_run_id": run_id,
         "run_group_id": group["run_group_id"],
+        "webhook_endpoint_id": webhook["id"],
+        "webhook_delivery_id": client.post(webhook["links"]["test"], {})["id"],
         "api_key_id": client.get("/v1/api-keys")["items"][0]["id"],
     }
 

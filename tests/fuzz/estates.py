@@ -38,6 +38,8 @@ def furnish(client: Client, admin: psycopg.Connection) -> Estate:
     group = client.post(f"/v1/test-sets/{found['test_set_id']}/execute", asked)
     run = _ended_run(admin, UUID(client.organization_id), UUID(configuration), mark)
     key = client.post("/v1/api-keys", {"name": mark, "scopes": ["runs:read"]})
+    hook = {"url": f"https://{mark}.example.com/", "description": mark, "headers": {"X-Mark": mark}}
+    webhook = client.post("/v1/webhook-endpoints", hook)
     ids = {
         "task_id": client.submit("echo", mark),
         "endpoint_id": found["endpoint_id"],
@@ -49,6 +51,8 @@ def furnish(client: Client, admin: psycopg.Connection) -> Estate:
         "other_test_run_id": client.execute(configuration),
         "run_group_id": group["run_group_id"],
         "api_key_id": key["api_key"]["id"] if "api_key" in key else key["id"],
+        "webhook_endpoint_id": webhook["id"],
+        "webhook_delivery_id": client.post(webhook["links"]["test"], {})["id"],
         "user_id": _user(admin, UUID(client.organization_id), mark),
     }
     return Estate(organization_id=client.organization_id, mark=mark, ids=ids)

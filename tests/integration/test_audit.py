@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api.routing import reads, resource, writes
-from tests.definitions import ENDPOINT, TEST_SET
+from tests.definitions import ENDPOINT, TEST_SET, WEBHOOK
 from tests.integration.audit_log import Entry, changing_operations, entries
 from tests.integration.test_isolation import ADMIN_BODIES, BODIES, owned
 from tests.postgres import TestDatabase
@@ -34,6 +34,7 @@ SENT: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/test-sets"): TEST_SET,
     ("POST", "/v1/metrics"): {"name": "another", "spec": {"type": "equals"}},
     ("POST", "/v1/api-keys"): {"name": "another"},
+    ("POST", "/v1/webhook-endpoints"): WEBHOOK,
 }
 NOBODYS = UUID(int=7)
 IMPORT = {"content": b'{"input": "?"}\n', "headers": {"Content-Type": "application/x-ndjson"}}

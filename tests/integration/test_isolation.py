@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, event
 from starlette.routing import Route
 
 from gateway.routes import routes
-from tests.definitions import METRIC, TEST_SET, Configured, add_configuration, created
+from tests.definitions import METRIC, TEST_SET, WEBHOOK, Configured, add_configuration, created
 from tests.postgres import TestDatabase
 from tests.rest import Gateway, Tenant, add_tenant
 from tests.security import documented
@@ -35,7 +35,7 @@ TABLES_WITHOUT_TENANT = {
 #: Paths without an id, which answer only what is the caller's own; see the test of lists.
 LISTS = {
     *("/v1/tasks", "/v1/endpoints", "/v1/test-sets", "/v1/test-configurations", "/v1/metrics", "/v1/test-runs"),
-    "/v1/run-groups",
+    *("/v1/run-groups", "/v1/webhook-endpoints", "/v1/webhook-deliveries"),
 }
 #: The same of the keys: who asks has one.
 KEYS = "/v1/api-keys"
@@ -51,6 +51,8 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PATCH", "/v1/test-sets/{test_set_id}"): {"name": "theirs"},
     ("POST", "/v1/test-sets/{test_set_id}/execute"): {"endpoint_ids": [str(uuid4())]},
     ("PATCH", "/v1/metrics/{metric_id}"): {"description": "theirs"},
+    ("PATCH", "/v1/webhook-endpoints/{webhook_endpoint_id}"): {"description": "theirs", "enabled": False},
+    ("POST", "/v1/webhook-endpoints/{webhook_endpoint_id}/recover"): {"since": "2026-01-01T00:00:00Z"},
     ("POST", "/v1/test-sets/{test_set_id}/reorder"): {"test_ids": []},
     ("POST", "/v1/test-sets/{test_set_id}/tests"): {"tests": [{"input": "theirs"}]},
     ("PUT", "/v1/test-sets/{test_set_id}/tests/{test_id}"): {"input": "theirs"},
@@ -68,6 +70,7 @@ ADMIN_BODIES: dict[tuple[str, str], dict[str, Any]] = {
 ACTIONS = (
     *("/execute", "/events", "/cancel", "/invoke", "/reorder", "/import", "/export"),
     *("/retry", "/rerun", "/rescore", "/rotate"),
+    *("/secret", "/test", "/recover", "/resend", "/attempts"),
 )
 #: `/v1/ws` as a request that is no handshake.
 OPEN = {"/", "/healthz", "/readyz", "/metrics", "/openapi.yaml", "/v1/ws"}
@@ -83,6 +86,8 @@ class Owned:
     run_id: str
     run_group_id: str
     task_id: str
+    webhook_endpoint_id: str
+    webhook_delivery_id: str
 
     def ids(self) -> dict[str, str]:
         """By the names of path parameters."""
@@ -96,6 +101,8 @@ class Owned:
             "other_test_run_id": self.run_id,
             "run_group_id": self.run_group_id,
             "task_id": self.task_id,
+            "webhook_endpoint_id": self.webhook_endpoint_id,
+            "webhook_delivery_id": self.webhook_delivery_id,
         }
 
 
@@ -107,6 +114,8 @@ async def owned(client: httpx.AsyncClient) -> Owned:
     group = (await client.post(f"/v1/test-sets/{definitions.test_set_id}/execute", json=asked)).json()
     task = (await client.post("/v1/tasks", json={"name": "echo"})).json()
     metric = await created(client, "/v1/metrics", METRIC)
+    webhook = await created(client, "/v1/webhook-endpoints", WEBHOOK)
+    delivery = (await client.post(webhook["links"]["test"])).json()
     return Owned(
         definitions=definitions,
         test_id=tests[0]["id"],
@@ -114,6 +123,8 @@ async def owned(client: httpx.AsyncClient) -> Owned:
         run_id=run["test_run_id"],
         run_group_id=group["run_group_id"],
         task_id=task["task_id"],
+        webhook_endpoint_id=webhook["id"],
+        webhook_delivery_id=delivery["id"],
     )
 
 
@@ -183,10 +194,11 @@ async def test_another_tenants_id_is_answered_like_one_that_does_not_exist(  # n
         return  # there is nothing to see but its stream
     owner = (await api.request("GET", path.format(**ids))).json()
     assert owner.get("archived_at") is None
-    assert owner.get("status") in (None, "queued", "PENDING")
+    assert owner.get("status") in (None, "queued", "PENDING", "pending")
     assert owner.get("cancel_requested_at") is None
     assert owner.get("version") in (None, 1)
-    assert owner.get("name") != "theirs"
+    assert "theirs" not in (owner.get("name"), owner.get("description"))
+    assert owner.get("enabled") in (None, True)
     assert (owner.get("expires_at"), owner.get("revoked_at")) == (None, None)
     assert (await api.get(f"/v1/test-sets/{ids['test_set_id']}")).json()["test_count"] == 1
 

@@ -25,6 +25,10 @@ from gateway.api import (
     run_groups,
     run_repetition,
     run_statistics,
+    webhook_deliveries,
+    webhook_endpoints,
+    webhook_operation,
+    webhook_secrets,
 )
 from gateway.api.endpoints import Endpoint
 from gateway.api.invocations import Invocation, InvocationCreation
@@ -49,6 +53,7 @@ from workerapp.contract.mapping import MAX_PATH_LENGTH
 from workerapp.contract.outbound import MAX_URL_LENGTH
 from workerapp.contract.patterns import MAX_PATTERN_LENGTH
 from workerapp.contract.specs import ConfigurationSpec, EndpointSpec, Message, Sample, TestSpec, Turn
+from workerapp.contract.webhooks import PATTERNS, TEST_TYPE, WEBHOOK_TYPES
 
 MODELS: dict[str, type[BaseModel]] = {
     "Service": About,
@@ -126,6 +131,21 @@ MODELS: dict[str, type[BaseModel]] = {
     "Rotation": api_keys.Rotation,
     "ApiKey": api_keys.ApiKey,
     "ApiKeyCreated": api_keys.ApiKeyCreated,
+    "WebhookEndpointCreation": webhook_endpoints.WebhookEndpointCreation,
+    "WebhookEndpointChange": webhook_endpoints.WebhookEndpointChange,
+    "WebhookEndpoint": webhook_endpoints.WebhookEndpoint,
+    "WebhookEndpointCreated": webhook_endpoints.WebhookEndpointCreated,
+    "WebhookRotation": webhook_secrets.WebhookRotation,
+    "WebhookSecret": webhook_secrets.WebhookSecret,
+    "ReplacedSecret": webhook_secrets.ReplacedSecret,
+    "WebhookTest": webhook_operation.WebhookTest,
+    "Recovery": webhook_operation.Recovery,
+    "Recovered": webhook_operation.Recovered,
+    "WebhookStatistics": webhook_operation.WebhookStatistics,
+    "LastAttempt": webhook_operation.LastAttempt,
+    "WebhookDeliverySummary": webhook_deliveries.WebhookDeliverySummary,
+    "WebhookDelivery": webhook_deliveries.WebhookDelivery,
+    "WebhookAttempt": webhook_deliveries.WebhookAttempt,
     "AuditEvent": audit_events.AuditEvent,
     "AuditActor": audit_events.Actor,
     "AuditResource": audit_events.Resource,
@@ -160,6 +180,8 @@ _CHECKED_IN_CODE: dict[tuple[str, str], dict[str, int]] = {
     ("LlmJudge", "url"): {"maxLength": MAX_URL_LENGTH},
     ("WebhookJudge", "url"): {"maxLength": MAX_URL_LENGTH},
     ("ClientCredentialsAuth", "token_url"): {"maxLength": MAX_URL_LENGTH},
+    ("WebhookEndpointCreation", "url"): {"maxLength": MAX_URL_LENGTH},
+    ("WebhookEndpointChange", "url"): {"maxLength": MAX_URL_LENGTH},
     ("TestSetCreation", "tests"): {"minItems": 1},
     ("TestsAddition", "tests"): {"minItems": 1},
 }
@@ -212,6 +234,12 @@ def test_every_event_type_of_a_stream_is_in_the_document() -> None:
     assert set(listed) == set(EventType)
 
 
+def test_every_event_type_of_a_webhook_is_in_the_document() -> None:
+    assert set(contract().document["webhooks"]) == {*WEBHOOK_TYPES, TEST_TYPE}
+    asked_for = contract().document["components"]["schemas"]["WebhookEventType"]["enum"]
+    assert sorted(asked_for) == sorted([*WEBHOOK_TYPES, *PATTERNS])
+
+
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_schemas_have_the_fields_and_limits_of_the_models(name: str) -> None:
     documented = contract().document["components"]["schemas"][name]
@@ -239,6 +267,9 @@ def test_every_object_of_the_document_is_held_against_a_model() -> None:
         "Progress",
         "Verdict",
         "Score",
+        # By the deliveries, by the types of their events.
+        *("TestRunEnded", "RunGroupEnded", "TaskEnded", "WebhookEndpointDisabled", "WebhookEndpointTested"),
+        "WebhookHeaders",
     }
     objects = {
         name

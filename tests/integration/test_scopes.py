@@ -29,6 +29,8 @@ def scope_of(method: str, path: str) -> Scope:
         return Scope.ADMIN
     if collection in ("api-keys", "audit-events"):
         return Scope.KEYS_MANAGE
+    if collection in ("webhook-endpoints", "webhook-deliveries"):
+        return Scope.WEBHOOKS_MANAGE
     if path.endswith("/events") or collection == "stream-tickets":
         return Scope.EVENTS_READ
     if method == "GET":
@@ -56,7 +58,8 @@ async def test_a_key_gets_what_its_organizations_runs_tasks_and_streams_need_unl
         for path in ("/v1/tasks", "/v1/test-runs", "/v1/events"):
             assert (await client.get(path)).status_code == 200
         assert (await client.post("/v1/tasks", json={"name": "echo"})).status_code == 202
-        assert (await client.get("/v1/api-keys")).status_code == 403
+        for path in ("/v1/api-keys", "/v1/webhook-endpoints"):
+            assert (await client.get(path)).status_code == 403
 
 
 class Ids(dict[str, str]):

@@ -52,7 +52,7 @@ OF_THEIR_ARGUMENTS = {
     *("asked_by", "current_organization", "failed_too_often", "finish_task_of_group", "finish_task_of_run"),
     *("is_final_state", "next_xid", "result_of_group", "revoked_error", "run_group_event_data", "serving_role"),
     *("settle_reason", "short_text", "task_error_message", "task_event_data", "task_event_type"),
-    *("test_run_event_data", "uuid7", "worst_first"),
+    *("test_run_event_data", "uuid7", "webhook_links", "webhook_payload", "worst_first"),
 }
 REFUSED = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ForeignKeyViolation, psycopg.errors.RaiseException)
 

@@ -13,6 +13,7 @@ from tests.postgres import TestDatabase
 from tests.stack.process import Process
 from tests.waiting import until
 from workerapp.contract.tasks import CALLABLE_BY_NAME
+from workerapp.db.sealing import new_key
 
 #: Everything that is a matter of waiting is short, so that recovery takes a test seconds and not minutes.
 SHORT_WAITS = {
@@ -24,12 +25,18 @@ SHORT_WAITS = {
     "GATEWAY_SWEEP_PAUSE_SECONDS": "0.5",
     "GATEWAY_TARGET_BACKOFF_SECONDS": "0.01",
 }
+SECRET_KEY = new_key()
 #: Tasks that only tests need; see the module.
 EXTRA_TASKS = "tests.stack.extra_tasks"
 
 
 def shared_environment(database: TestDatabase) -> dict[str, str]:
-    return {"DATABASE_URL": database.url, "GATEWAY_OUTBOUND_ALLOW": "127.0.0.0/8", "GATEWAY_LOG_LEVEL": "INFO"}
+    return {
+        "DATABASE_URL": database.url,
+        "GATEWAY_OUTBOUND_ALLOW": "127.0.0.0/8",
+        "GATEWAY_LOG_LEVEL": "INFO",
+        "GATEWAY_SECRET_KEYS": SECRET_KEY,
+    }
 
 
 class Worker(Process):

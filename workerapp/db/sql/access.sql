@@ -121,7 +121,8 @@ GRANT EXECUTE ON FUNCTION
 GRANT EXECUTE ON FUNCTION
     find_api_key(bytea), find_api_key_by_id(uuid), touch_api_key(uuid), stream_token_keys(), has_live_keys(),
     organization_of_name(text),
-    create_api_key(text, text, bytea, text[], timestamptz, uuid, integer), late_events(xid8[], xid8, xid8)
+    create_api_key(text, text, bytea, text[], timestamptz, uuid, integer), late_events(xid8[], xid8, xid8),
+    webhook_payload(text, uuid, text, integer, timestamptz, jsonb), webhook_links(text, text)
     TO gateway_rw;
 GRANT EXECUTE ON FUNCTION next_xid(pg_snapshot), event_log_state() TO gateway_rw, event_reader;
 GRANT EXECUTE ON FUNCTION
