@@ -11,6 +11,7 @@ from sqlalchemy import func, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.api.answers import WEBSOCKET, Links, Out
+from gateway.api.callbacks import Callback
 from gateway.api.idempotency import Made
 from gateway.auth.stream_tokens import Issuer
 from gateway.launcher import LaunchOptions
@@ -51,6 +52,7 @@ class GroupPlan:
     name: str | None
     configuration_ids: Sequence[UUID]
     baseline_place: int
+    callback: Callback
 
 
 async def submit_group(connection: AsyncConnection, services: Services, issuer: Issuer, planned: GroupPlan) -> Made:
@@ -81,7 +83,7 @@ async def submit_group(connection: AsyncConnection, services: Services, issuer: 
         run_group_id=group_id,
         status=RunStatus.QUEUED,
         runs=runs,
-        links=links,
+        links=links | planned.callback.links(),
         stream_token=issuer.for_subject(subject),
     )
     return Made(status=202, location=links["self"], body=body, subject=subject)
@@ -94,6 +96,7 @@ async def _insert_group(connection: AsyncConnection, caller: Caller, task_id: st
         "name": planned.name,
         "task_id": task_id,
         "planned": len(planned.configuration_ids),
+        **planned.callback.columns(),
     }
     made = await connection.execute(insert(tables.run_group).values(**group).returning(tables.run_group.c.id))
     group_id: UUID = made.scalar_one()

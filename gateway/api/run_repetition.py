@@ -15,6 +15,7 @@ from starlette.responses import Response
 from gateway.api import endpoints, test_configurations
 from gateway.api.answers import In
 from gateway.api.body import read_body
+from gateway.api.callbacks import check_callback, find_callback
 from gateway.api.idempotency import Made, make_once
 from gateway.api.metric_references import References, check_configured
 from gateway.api.paging import path_uuid
@@ -29,7 +30,13 @@ from workerapp.contract.states import ResultStatus
 from workerapp.db.tables import test_result
 
 
-class Retry(In):
+class Repetition(In):
+    """Where the end of the new run is told."""
+
+    callback_url: str | None = None
+
+
+class Retry(Repetition):
     """Which tests are executed again."""
 
     statuses: Annotated[list[Literal["fail", "error", "cancelled"]], Field(min_length=1)] = Field(
@@ -37,11 +44,11 @@ class Retry(In):
     )
 
 
-class Rerun(In):
-    """What can be said about a run of all tests: nothing yet."""
+class Rerun(Repetition):
+    """What can be said about a run of all tests."""
 
 
-class Rescore(In):
+class Rescore(Repetition):
     """What the answers are judged by; the configuration's metrics when nothing is given."""
 
     metrics: Annotated[list[Metric], Field(max_length=100)] | None = None
@@ -66,13 +73,14 @@ async def rescore_test_run(request: Request, caller: Caller) -> Response:
 
 
 async def _repeat(
-    request: Request, caller: Caller, asked: In, repetition_of: Callable[[UUID], TestsAgain | AnswersAgain]
+    request: Request, caller: Caller, asked: Repetition, repetition_of: Callable[[UUID], TestsAgain | AnswersAgain]
 ) -> Response:
     services = services_of(request)
     repetition = repetition_of(path_uuid(request, "test_run_id", WHAT))
     references = References(services.settings.outbound)
     if isinstance(repetition, AnswersAgain):
         references.add_all(repetition.metrics or (), "/metrics")
+    check_callback(services, asked.callback_url)
     issuer = await services.stream_tokens.issuer(caller)
 
     async def work(connection: AsyncConnection) -> Made:
@@ -84,7 +92,11 @@ async def _repeat(
             await check_configured(connection, caller, configuration.spec)
         await references.check(connection, caller)
         await _check_anything_to_do(connection, caller, repetition)
-        return await submit_run(connection, services, issuer, source.test_configuration_id, repetition=repetition)
+        callback = await find_callback(connection, services, caller, asked.callback_url)
+        configuration_id = source.test_configuration_id
+        return await submit_run(
+            connection, services, issuer, configuration_id, repetition=repetition, callback=callback
+        )
 
     response = await make_once(request, caller, asked, work)
     services.hints.submitted()

@@ -10,6 +10,7 @@ from sqlalchemy import func, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.api.answers import WEBSOCKET, Links, Out
+from gateway.api.callbacks import Callback
 from gateway.api.idempotency import Made
 from gateway.auth.stream_tokens import Issuer
 from gateway.launcher import LaunchOptions
@@ -41,6 +42,7 @@ async def submit_run(
     *,
     repetition: TestsAgain | AnswersAgain | None = None,
     overrides: RunOptions | None = None,
+    callback: Callback,
 ) -> Made:
     """Queue a run of the configuration for the issuer's caller, in the open transaction; 202 and a `RunSubmitted`.
 
@@ -64,6 +66,7 @@ async def submit_run(
         "deadline_at": func.now() + timedelta(seconds=services.settings.run_deadline_seconds),
         "rerun_of": repetition.source_id if isinstance(repetition, TestsAgain) else None,
         "rescore_of": repetition.source_id if isinstance(repetition, AnswersAgain) else None,
+        **callback.columns(),
     }
     made = await connection.execute(insert(tables.test_run).values(**run).returning(tables.test_run.c.id))
     run_id: UUID = made.scalar_one()
@@ -80,11 +83,12 @@ async def submit_run(
         **further,
     )
     path, subject = f"/v1/test-runs/{run_id}", Subject(SubjectKind.TEST_RUN, str(run_id))
+    links = {"self": path, "events": f"{path}/events", "websocket": WEBSOCKET, "cancel": f"{path}/cancel"}
     body = RunSubmitted(
         task_id=task_id,
         test_run_id=run_id,
         status=RunStatus.QUEUED,
-        links={"self": path, "events": f"{path}/events", "websocket": WEBSOCKET, "cancel": f"{path}/cancel"},
+        links=links | callback.links(),
         stream_token=issuer.for_subject(subject),
     )
     return Made(status=202, location=path, body=body, subject=subject)

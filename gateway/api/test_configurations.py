@@ -12,6 +12,7 @@ from starlette.responses import Response
 from gateway.api import endpoints, test_sets
 from gateway.api.answers import Links, Out, Time
 from gateway.api.body import read_body
+from gateway.api.callbacks import check_callback, find_callback
 from gateway.api.definitions import Definition
 from gateway.api.idempotency import Made, make_once
 from gateway.api.metric_references import References, check_configured
@@ -58,6 +59,14 @@ class TestConfiguration(Out):
 
 class Execution(RunOptions):
     """What this run has otherwise than its configuration; what is not given is as the configuration has it."""
+
+    callback_url: str | None = None
+
+    def overrides(self) -> RunOptions:
+        """What is given of it, without what is no option of a configuration."""
+        return RunOptions(
+            **{name: getattr(self, name) for name in self.model_fields_set & RunOptions.model_fields.keys()}
+        )
 
 
 #: What configurations that were stored before these fields do not have.
@@ -108,6 +117,7 @@ async def execute_test_configuration(request: Request, caller: Caller) -> Respon
     services = services_of(request)
     key = path_uuid(request, DEFINITION.path_name, DEFINITION.what)
     asked = await read_body(request, Execution, default=b"{}")
+    check_callback(services, asked.callback_url)
     issuer = await services.stream_tokens.issuer(caller)
 
     async def work(connection: AsyncConnection) -> Made:
@@ -115,7 +125,8 @@ async def execute_test_configuration(request: Request, caller: Caller) -> Respon
         await endpoints.DEFINITION.find_usable(connection, caller, configuration.endpoint_id)
         await test_sets.DEFINITION.find_usable(connection, caller, configuration.test_set_id)
         await check_configured(connection, caller, configuration.spec)
-        return await submit_run(connection, services, issuer, key, overrides=asked)
+        callback = await find_callback(connection, services, caller, asked.callback_url)
+        return await submit_run(connection, services, issuer, key, overrides=asked.overrides(), callback=callback)
 
     response = await make_once(request, caller, asked, work)
     services.hints.submitted()

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from gateway.api import test_configurations, test_sets
 from gateway.api.answers import In
 from gateway.api.body import read_body
+from gateway.api.callbacks import check_callback, find_callback
 from gateway.api.faults import invalid_fields, pointer_to
 from gateway.api.group_submission import GroupPlan, submit_group
 from gateway.api.idempotency import Made, make_once
@@ -43,6 +44,7 @@ class TestSetExecution(In):
     configuration: ConfigurationSpec | None = None
     name: Name | None = None
     baseline: UUID | None = None
+    callback_url: str | None = None
 
     @field_validator("test_configuration_ids", "endpoint_ids")
     @classmethod
@@ -88,6 +90,7 @@ async def execute_test_set(request: Request, caller: Caller) -> Response:
         raise invalid_fields([Fault(pointer=f"/{asked.field}", detail=detail)])
     references = References(services.settings.outbound)
     references.add_all(asked.configuration.metrics if asked.configuration else (), "/configuration/metrics")
+    check_callback(services, asked.callback_url)
     issuer = await services.stream_tokens.issuer(caller)
 
     async def work(connection: AsyncConnection) -> Made:
@@ -95,7 +98,11 @@ async def execute_test_set(request: Request, caller: Caller) -> Response:
         await references.check(connection, caller)
         configurations = await _configurations(connection, caller, test_set, asked)
         planned = GroupPlan(
-            test_set_id=key, name=asked.name, configuration_ids=configurations, baseline_place=asked.baseline_place
+            test_set_id=key,
+            name=asked.name,
+            configuration_ids=configurations,
+            baseline_place=asked.baseline_place,
+            callback=await find_callback(connection, services, caller, asked.callback_url),
         )
         return await submit_group(connection, services, issuer, planned)
 

@@ -182,6 +182,10 @@ _CHECKED_IN_CODE: dict[tuple[str, str], dict[str, int]] = {
     ("ClientCredentialsAuth", "token_url"): {"maxLength": MAX_URL_LENGTH},
     ("WebhookEndpointCreation", "url"): {"maxLength": MAX_URL_LENGTH},
     ("WebhookEndpointChange", "url"): {"maxLength": MAX_URL_LENGTH},
+    **{
+        (name, "callback_url"): {"maxLength": MAX_URL_LENGTH}
+        for name in ("Execution", "TestSetExecution", "Retry", "Rerun", "Rescore")
+    },
     ("TestSetCreation", "tests"): {"minItems": 1},
     ("TestsAddition", "tests"): {"minItems": 1},
 }

@@ -184,14 +184,39 @@ def judge(url: str) -> dict[str, Any]:
     return {"name": "judge", "spec": {"type": "webhook", "url": url}}
 
 
-@pytest.mark.parametrize(
-    ("path", "pointer", "body"), [("/v1/endpoints", "/url", endpoint), ("/v1/metrics", "/spec/url", judge)]
-)
+def webhook(url: str) -> dict[str, Any]:
+    return {"url": url}
+
+
+def callback(url: str) -> dict[str, Any]:
+    return {"callback_url": url}
+
+
+def group_callback(url: str) -> dict[str, Any]:
+    return {"endpoint_ids": [NOBODYS], "callback_url": url}
+
+
+#: Ids are looked up later than URLs are looked at.
+NOBODYS = "00000000-0000-7000-8000-000000000000"
+Registration = tuple[str, str, Callable[[str], dict[str, Any]]]
+REGISTRATIONS: dict[str, Registration] = {
+    "POST /v1/endpoints": ("/v1/endpoints", "/url", endpoint),
+    "POST /v1/metrics": ("/v1/metrics", "/spec/url", judge),
+    "POST /v1/webhook-endpoints": ("/v1/webhook-endpoints", "/url", webhook),
+    "PATCH /v1/webhook-endpoints": (f"/v1/webhook-endpoints/{NOBODYS}", "/url", webhook),
+    "POST /v1/test-configurations": (f"/v1/test-configurations/{NOBODYS}/execute", "/callback_url", callback),
+    "POST /v1/test-sets": (f"/v1/test-sets/{NOBODYS}/execute", "/callback_url", group_callback),
+    "POST /v1/test-runs/retry": (f"/v1/test-runs/{NOBODYS}/retry", "/callback_url", callback),
+    "POST /v1/test-runs/rerun": (f"/v1/test-runs/{NOBODYS}/rerun", "/callback_url", callback),
+    "POST /v1/test-runs/rescore": (f"/v1/test-runs/{NOBODYS}/rescore", "/callback_url", callback),
+}
+
+
+@pytest.mark.parametrize("operation", REGISTRATIONS)
 @pytest.mark.parametrize("kind", URLS)
-async def test_no_such_url_can_be_registered(
-    kind: str, path: str, pointer: str, body: Callable[[str], dict[str, Any]], api: httpx.AsyncClient
-) -> None:
+async def test_no_such_url_can_be_registered(kind: str, operation: str, api: httpx.AsyncClient) -> None:
+    method, (path, pointer, body) = operation.partition(" ")[0], REGISTRATIONS[operation]
     for url in URLS[kind]:
-        refused = await api.post(path, json=body(url.replace("{port}", "8080")))
+        refused = await api.request(method, path, json=body(url.replace("{port}", "8080")))
         assert (refused.status_code, refused.json()["code"]) == (422, "url_refused"), url
         assert refused.json()["errors"][0]["pointer"] == pointer
