@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from importlib.metadata import version
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -45,6 +44,7 @@ from gateway.stream.tail import Tail
 from gateway.transport.admission import Admission
 from gateway.transport.answer_headers import AnswerHeaders
 from workerapp.app import Producer
+from workerapp.contract.distribution import installed_version
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class _Application(Starlette):
 
 def create_app(settings: GatewaySettings, clock: Clock = time.monotonic) -> Starlette:
     """Build an application; `app.state.hub` is what a server drains before it stops. Limits are kept by the clock."""
-    metrics = Metrics(version(service.DISTRIBUTION))
+    metrics = Metrics(installed_version())
     hub = Hub(settings.stream, metrics.streams)
     metrics.watch(hub, settings.stream)
     app = _Application(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from workerapp.db.connection import Connection
 from workerapp.repair import Step
-from workerapp.settings import RetentionSettings
+from workerapp.setting_groups import RetentionSettings
 
 if TYPE_CHECKING:
     from workerapp.app import WorkerApp

@@ -2,114 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BeforeValidator, Field
+from pydantic_settings import NoDecode
 
-from workerapp.db.settings import SettingsInvalid, SharedSettings, load_settings
+from workerapp.db.settings import SettingsInvalid, SharedSettings, load_settings, split_words
+from workerapp.setting_groups import (
+    CoordinationSettings,
+    LaneSettings,
+    OutboxSettings,
+    RetentionSettings,
+    SweeperSettings,
+    WebhookSettings,
+)
 
-__all__ = [
-    "CoordinationSettings",
-    "LaneSettings",
-    "OutboxSettings",
-    "RetentionSettings",
-    "SettingsInvalid",
-    "SweeperSettings",
-    "WorkerSettings",
-    "load_worker_settings",
-]
-
+__all__ = ["SettingsInvalid", "WorkerSettings", "load_worker_settings"]
 
 DAY = 86_400.0
 
-
-class LaneSettings(BaseModel):
-    """How lanes share a run's tests and take turns."""
-
-    model_config = ConfigDict(frozen=True)
-
-    #: How many tests one lane executes at once at most; a run with a higher limit gets more lanes.
-    concurrency: int
-    slice_seconds: float
-    #: How many seconds a lane holds itself and its tests without renewing.
-    lease: float
-    #: How many tests are leased by one statement at most.
-    batch: int
-    #: Between two writes of results.
-    record_pause: float
-    #: How much one write has at most, unless a single result has more.
-    record_bytes: int
-    #: Between two renewals of the leases.
-    keep_pause: float
-    #: How long a lane without work waits for a change before it looks again.
-    idle_seconds: float
-    #: Between two looks whether the run was cancelled, while no hint comes.
-    watch_pause: float
-    #: How many seconds a lane may be silent before it counts as dead.
-    grace: float
-    #: How long a lane's turn at an endpoint is that has not a place for each of its lanes.
-    turn: float
-
-
-class CoordinationSettings(BaseModel):
-    """How those who ask an endpoint share what it takes; all in seconds but the number of tests."""
-
-    model_config = ConfigDict(frozen=True)
-
-    #: Between two looks at what the others do.
-    pause: float
-    #: How long a share is held without renewing.
-    lease: float
-    turn: float
-    #: How long others are told to wait when the endpoint asks for it, at most.
-    longest_hold: float
-    circuit_tests: int
-    circuit_seconds: float
-
-
-class SweeperSettings(BaseModel):
-    """How often the sweeper looks, and what it takes for lost; all in seconds but the batch."""
-
-    model_config = ConfigDict(frozen=True)
-
-    pause: float
-    grace: float
-    batch: int
-    dead_node_after: float
-    #: How long a task may be without a message and a worker before it counts as lost; 0: none ever does.
-    lost_task_after: float
-
-
-class RetentionSettings(BaseModel):
-    """After how many seconds what is finished is removed, how often, and how many rows by one statement."""
-
-    model_config = ConfigDict(frozen=True)
-
-    pause: float
-    batch: int
-    events: float
-    results: float
-    deliveries: float
-    idempotency_keys: float
-    chords: float
-    audit_events: float
-
-
-class OutboxSettings(BaseModel):
-    """How stored messages are passed on to a broker other than the database."""
-
-    model_config = ConfigDict(frozen=True)
-
-    #: How many messages of one queue the broker may have that no worker has begun.
-    ahead: int
-    #: How many are passed on in one go.
-    batch: int
-    #: Seconds between two looks while no hint comes.
-    pause: float
-    #: Seconds after which a message that nobody has begun is looked for.
-    lost_after: float
+#: In the environment: separated by commas or white space.
+Delays: TypeAlias = Annotated[
+    tuple[Annotated[float, Field(ge=0, le=30 * DAY)], ...], NoDecode, BeforeValidator(split_words), Field(max_length=50)
+]
 
 
 class WorkerSettings(SharedSettings):
@@ -198,6 +116,22 @@ class WorkerSettings(SharedSettings):
     #: How many different judges a lane asks in one slice.
     judging_max_judges: int = Field(default=100, ge=1)
 
+    #: How many deliveries of webhooks a worker sends at once; 0: it sends none.
+    webhook_concurrency: int = Field(default=500, ge=0, le=10_000)
+    webhook_endpoint_places: int = Field(default=10, ge=1, le=1000)
+    webhook_timeout_seconds: float = Field(default=15, gt=0, le=300)
+    webhook_retry_delays: Delays = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+    webhook_retry_jitter: float = Field(default=0.1, ge=0, lt=1)
+    #: When a receiver answers Retry-After, so long at most before it is tried again.
+    webhook_retry_after_max_seconds: float = Field(default=DAY, ge=0)
+    webhook_disable_after_hours: float = Field(default=120, gt=0)
+    #: How many characters of a receiver's answer are kept.
+    webhook_excerpt_length: int = Field(default=1000, ge=0, le=4000)
+
+    #: Where the worker tells Prometheus of itself; 0: nowhere.
+    worker_metrics_port: int = Field(default=0, ge=0, le=65_535)
+    worker_metrics_host: str = "127.0.0.1"
+
     sweep_pause_seconds: float = Field(default=5, gt=0)
     sweep_batch: int = Field(default=100, ge=1)
     dead_node_seconds: float = Field(default=300, ge=60)
@@ -248,6 +182,23 @@ class WorkerSettings(SharedSettings):
         """What concerns passing messages on."""
         return OutboxSettings(
             ahead=self.broker_ahead, batch=100, pause=self.polling_interval, lost_after=self.broker_lost_seconds
+        )
+
+    @cached_property
+    def webhooks(self) -> WebhookSettings:
+        """What concerns deliveries of webhooks."""
+        return WebhookSettings(
+            places=self.webhook_concurrency,
+            slow_places=math.ceil(self.webhook_concurrency / 4),
+            endpoint_places=self.webhook_endpoint_places,
+            timeout=self.webhook_timeout_seconds,
+            lease=self.webhook_timeout_seconds + 30,
+            delays=self.webhook_retry_delays,
+            jitter=self.webhook_retry_jitter,
+            disable_after=self.webhook_disable_after_hours * 3600,
+            excerpt_length=self.webhook_excerpt_length,
+            retry_after_max=self.webhook_retry_after_max_seconds,
+            pause=self.polling_interval,
         )
 
     @cached_property

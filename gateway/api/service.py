@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -19,8 +18,8 @@ from gateway.api.answers import Links, Out, answer
 from gateway.database import NotMigrated, ServingRefused
 from gateway.errors import ApiError, NotFound, NotReady, as_api_error
 from gateway.services import Services, services_of
+from workerapp.contract.distribution import DISTRIBUTION, installed_version
 
-DISTRIBUTION = "task-status-gateway"
 READY_SECONDS = 3.0
 
 logger = logging.getLogger(__name__)
@@ -42,7 +41,7 @@ class Health(Out):
 
 async def about(_: Request) -> Response:
     links = {"openapi": "/openapi.yaml", "health": "/healthz", "readiness": "/readyz"}
-    return answer(About(name=DISTRIBUTION, version=version(DISTRIBUTION), links=links))
+    return answer(About(name=DISTRIBUTION, version=installed_version(), links=links))
 
 
 async def health(_: Request) -> Response:

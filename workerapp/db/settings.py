@@ -31,13 +31,14 @@ class SettingsInvalid(Exception):
         super().__init__("\n".join(self.sentences))
 
 
-def _split(value: Any) -> Any:
+def split_words(value: Any) -> Any:
+    """The words of a text in the environment; any other value as it is."""
     return tuple(part for part in re.split(r"[,\s]+", value) if part) if isinstance(value, str) else value
 
 
 #: In the environment: separated by commas or white space.
-Words: TypeAlias = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-Ports: TypeAlias = Annotated[tuple[Annotated[int, Field(ge=0, le=65535)], ...], NoDecode, BeforeValidator(_split)]
+Words: TypeAlias = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_words)]
+Ports: TypeAlias = Annotated[tuple[Annotated[int, Field(ge=0, le=65535)], ...], NoDecode, BeforeValidator(split_words)]
 
 
 class SharedSettings(BaseSettings):
@@ -63,6 +64,8 @@ class SharedSettings(BaseSettings):
     outbound_allow: str = ""
     #: Ports that are not called, wherever they are; 0, which no URL has, names none.
     outbound_refused_ports: Ports = REFUSED_PORTS
+    #: Where callers reach the gateways, such as `https://gateway.example.com`; what is sent to others links to it.
+    public_url: str = Field(default="", pattern=r"^(https?://[^\s?#]+)?$")
     default_queue: str = Field(default="celery", pattern=r"^[A-Za-z0-9_.-]{1,100}$")
     log_format: LogFormat = "text"
     log_level: str = Field(default="INFO", pattern=r"(?i)^(debug|info|warning|error|critical)$")

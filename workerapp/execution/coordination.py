@@ -23,7 +23,7 @@ from workerapp.execution.circuit import Circuit, CircuitNews
 from workerapp.execution.pace import Pace
 from workerapp.execution.places import Places
 from workerapp.execution.rate import ReservedRate
-from workerapp.settings import CoordinationSettings
+from workerapp.setting_groups import CoordinationSettings
 
 SQL = load("coordination")
 

@@ -19,7 +19,7 @@ from workerapp.db.statements import load
 from workerapp.execution.coordination import Coordination
 from workerapp.execution.places import Places
 from workerapp.execution.trial import LeasedTest, Trials, Unopened
-from workerapp.settings import LaneSettings
+from workerapp.setting_groups import LaneSettings
 
 SQL = load("lanes")
 

@@ -8,13 +8,12 @@ from typing import Any
 
 from yarl import URL
 
+from workerapp.contract.distribution import DISTRIBUTION
 from workerapp.contract.headers import check_value
 from workerapp.contract.json_values import as_json, as_text
 from workerapp.contract.specs import EndpointSpec
 from workerapp.contract.template import TemplateFailed, compile_request
 from workerapp.execution.exchange import Question
-
-USER_AGENT = "task-status-gateway"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,5 +69,5 @@ def _fixed_headers(spec: EndpointSpec) -> dict[str, str]:
     accept = "text/plain, */*" if spec.response == "text" else "application/json"
     if spec.stream:
         accept = "text/event-stream"
-    defaults = {"Content-Type": "application/json", "Accept": accept, "User-Agent": USER_AGENT}
+    defaults = {"Content-Type": "application/json", "Accept": accept, "User-Agent": DISTRIBUTION}
     return {name: value for name, value in defaults.items() if name.lower() not in names} | spec.headers
