@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
@@ -14,6 +13,7 @@ import pytest
 from tests.integration.test_target import serving, status
 from tests.outbound_bypasses import ADDRESSES, REBINDINGS, URLS
 from tests.scripted_names import script_names
+from tests.witness import Witness, witnessing
 from workerapp.contract.outbound import REFUSED_PORTS, OutboundPolicy, OutboundRefused
 from workerapp.execution.guard import RefusedAddress, guarded_session, read_at_most
 
@@ -26,23 +26,9 @@ ONE_PUBLIC = OutboundPolicy.parse(PUBLIC)
 REFUSALS = (OutboundRefused, aiohttp.ClientError, ValueError, AssertionError)
 
 
-class Witness:
-    """Listens where nobody must be reached, on every address of this machine."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.visits = 0
-
-    def visit(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.visits += 1
-        writer.close()
-
-
 @pytest.fixture
-async def witness() -> AsyncGenerator[Witness]:
-    listener = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
-    seen = Witness(listener.getsockname()[1])
-    async with await asyncio.start_server(seen.visit, sock=listener):
+async def witness() -> AsyncIterator[Witness]:
+    async with witnessing() as seen:
         yield seen
 
 

@@ -5,8 +5,10 @@ Whoever calls out on a tenant's behalf does it through a `guarded_session`.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -14,6 +16,7 @@ from aiohttp import AddrInfoType, TCPConnector, ThreadedResolver
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from workerapp.contract.outbound import OutboundPolicy, OutboundRefused
+from workerapp.execution.own_sockets import open_own_socket
 from workerapp.execution.trace import Content
 
 
@@ -56,6 +59,18 @@ async def read_at_most(content: Content, limit: int) -> tuple[bytes, bool]:
     return bytes(collected[:limit]), len(collected) <= limit
 
 
+async def read_for(seconds: float, content: Content, limit: int) -> tuple[bytes, bool]:
+    """As much of a body as comes in that time, within the limit, and whether that is all of it."""
+    collected = bytearray()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while len(collected) <= limit:
+                if not (chunk := await content.readany()):
+                    return bytes(collected), True
+                collected += chunk
+    return bytes(collected[:limit]), False
+
+
 class _GuardedResolver(AbstractResolver):
     """Leaves out what the policy refuses; refuses the name when nothing is left."""
 
@@ -88,7 +103,7 @@ def _guarded_connector(policy: OutboundPolicy, *, dns_seconds: int, keepalive_se
         # Literal addresses never reach the resolver; every connection comes through here.
         family, kind, protocol, _, address = addr_info
         _check(policy, address)
-        return socket.socket(family, kind, protocol)
+        return open_own_socket(family, kind, protocol)
 
     return TCPConnector(
         resolver=_GuardedResolver(policy),
