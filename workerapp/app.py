@@ -18,6 +18,7 @@ from workerapp.contract.logs import configure_logging
 from workerapp.db.engine import WorkerDatabase
 from workerapp.db.settings import AMQP_SCHEMES
 from workerapp.garbage import spare_the_old
+from workerapp.metrics import MetricsStep, WorkerMetrics
 from workerapp.outbox import Outbox, OutboxAMQP, ask_before_execution
 from workerapp.redis_leases import RedisLeases
 from workerapp.relay import RelayStep
@@ -26,8 +27,8 @@ from workerapp.settings import WorkerSettings
 from workerapp.sweeper import SweeperStep
 
 BACKEND = "workerapp.backend:PostgresBackend"
-#: By name: only a worker needs what it imports.
-CONTROL_STEP = "workerapp.control:ControlStep"
+#: By name: only a worker needs what they import.
+CONTROL_STEP, DISPATCHER_STEP = "workerapp.control:ControlStep", "workerapp.webhooks.step:DispatcherStep"
 
 
 class Loader(AppLoader):  # type: ignore[misc]  # Celery has no types
@@ -41,6 +42,7 @@ class WorkerApp(Celery):  # type: ignore[misc]  # Celery has no types
 
     settings: WorkerSettings
     database: WorkerDatabase
+    metrics: WorkerMetrics
     #: None where the queue is in the database.
     outbox: Outbox | None = None
 
@@ -57,8 +59,9 @@ def make_app(settings: WorkerSettings) -> WorkerApp:
     app = WorkerApp("workerapp", loader=Loader, amqp=None if settings.broker_is_database else OutboxAMQP)
     app.settings = settings
     app.database = WorkerDatabase(settings.database)
+    app.metrics = WorkerMetrics()
     app.conf.update(_configuration(settings))
-    app.steps["worker"].update({ServingCheck, SweeperStep, CONTROL_STEP})
+    app.steps["worker"].update({ServingCheck, SweeperStep, MetricsStep, CONTROL_STEP, DISPATCHER_STEP})
     if not settings.broker_is_database:
         _use_outbox(app)
     log_like_the_gateway(settings)

@@ -153,6 +153,12 @@ def remove_dead_nodes(app: WorkerApp, connection: Connection) -> int:
     return 0 if row is None else int(row[0])
 
 
+def skip_webhooks(app: WorkerApp, connection: Connection) -> int:
+    """Skip what still waits for endpoints that are disabled, such as what was just being sent when they were."""
+    row = connection.execute("SELECT webhook_sweep(%s)", (app.settings.sweeper.batch,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
 REPAIR = (
     Step("plan_runs", plan_runs),
     Step("settle_runs", settle_runs),
@@ -162,6 +168,7 @@ REPAIR = (
     Step("return_chord_parts", return_chord_parts),
     Step("send_chord_bodies", send_chord_bodies),
     Step("remove_dead_nodes", remove_dead_nodes),
+    Step("skip_webhooks", skip_webhooks),
 )
 
 

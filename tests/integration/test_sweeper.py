@@ -25,6 +25,7 @@ from tests.postgres import TestDatabase
 from tests.records import PlannedRun, add_organization, connect, plan, plan_group
 from tests.stack.services import Worker
 from tests.waiting import until
+from tests.webhooks import deliveries, queue, subscribe
 from workerapp import sweeper
 from workerapp.app import WorkerApp
 from workerapp.db.connection import ROLE
@@ -173,6 +174,15 @@ def test_queues_of_nodes_that_are_gone_are_removed(app, connection, admin):
     admin.execute("UPDATE broker_binding SET alive_at = now() - interval '1 hour' WHERE queue = 'dead@node'")
     sweep(app, connection)
     assert admin.execute("SELECT queue FROM broker_binding").fetchall() == [("live@node",)]
+
+
+def test_what_still_waits_for_a_webhook_that_is_disabled_is_skipped(app, connection, admin, organization_id):
+    subscription = subscribe(admin, organization_id, "http://127.0.0.1:9/", disabled_at="now", disabled_reason="gone")
+    queue(admin, subscription, 3)
+    queue(admin, subscribe(admin, organization_id, "http://127.0.0.1:9/"), 2)
+    assert sweep(app, connection) == 3
+    assert sorted(delivery["status"] for delivery in deliveries(admin)) == ["pending"] * 2 + ["skipped"] * 3
+    assert sweep(app, connection) == 0
 
 
 def test_one_sweeps_at_a_time_and_another_takes_over(app, admin, organization_id):

@@ -13,6 +13,7 @@ import psycopg
 from workerapp.db.address import DatabaseAddress
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]
 T = TypeVar("T")
 
 ROLE = "worker_rw"
@@ -32,11 +33,22 @@ def connect(
     address: DatabaseAddress, *, application_name: str, role: str = ROLE, connect_timeout: float = 10
 ) -> Connection:
     """Open a connection in autocommit mode."""
+    return psycopg.connect(_conninfo(address, role, application_name, connect_timeout), autocommit=True)
+
+
+async def connect_async(
+    address: DatabaseAddress, *, application_name: str, role: str = ROLE, connect_timeout: float = 10
+) -> AsyncConnection:
+    """The same for an event loop."""
+    conninfo = _conninfo(address, role, application_name, connect_timeout)
+    return await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
+
+
+def _conninfo(address: DatabaseAddress, role: str, application_name: str, connect_timeout: float) -> str:
     defaults = {**KEEPALIVE, "connect_timeout": max(int(connect_timeout), 2)}
     named = {key for key, _ in address.parameters}
     extra = {key: value for key, value in defaults.items() if key not in named}
-    conninfo = address.conninfo(role=role, application_name=application_name, **extra)
-    return psycopg.connect(conninfo, autocommit=True)
+    return address.conninfo(role=role, application_name=application_name, **extra)
 
 
 class Session:

@@ -218,7 +218,8 @@ $$;
 
 -- Records attempts, objects of {id, outcome, http_status, error, excerpt, duration_ms, retry_after}; `outcome` is
 -- delivered, failed or gone. What is not this claim's any more is left alone. p_delays: seconds from each failed attempt to
--- the next one, each made longer or shorter by up to p_jitter of it. Returns what became of the deliveries.
+-- the next one, each made longer or shorter by up to p_jitter of it. Returns what became of the deliveries, and whether it was
+-- the end of their endpoints.
 CREATE OR REPLACE FUNCTION webhook_record(
     p_token uuid, p_results jsonb, p_delays double precision[], p_jitter double precision, p_disable_after interval,
     p_most_places integer
@@ -260,7 +261,7 @@ BEGIN
     SELECT array_agg(id) INTO recorded FROM changed;
     PERFORM webhook_learn(recorded, p_results, p_disable_after, p_most_places);
     RETURN QUERY
-    SELECT d.id, d.status, d.next_attempt_at, e.disabled_at IS NOT NULL
+    SELECT d.id, d.status, d.next_attempt_at, coalesce(e.disabled_at = now(), false)
     FROM webhook_delivery d JOIN webhook_endpoint e ON e.id = d.webhook_endpoint_id WHERE d.id = ANY (recorded);
 END $$;
 
