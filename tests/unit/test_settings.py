@@ -152,6 +152,20 @@ def test_outbound_networks_open_what_they_name(monkeypatch: pytest.MonkeyPatch) 
         load_gateway_settings(database_url=URL, outbound_allow="").outbound.check_url("http://127.0.0.1:8000/")
 
 
+def test_delays_of_webhooks_are_a_list_of_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_WEBHOOK_RETRY_DELAYS", "1, 2.5,60 3600")
+    settings = load_worker_settings(database_url=URL)
+    assert settings.webhooks.delays == (1, 2.5, 60, 3600)
+    (sentence,) = sentences_of(database_url=URL, webhook_retry_delays="5,soon")
+    assert sentence.startswith("GATEWAY_WEBHOOK_RETRY_DELAYS")
+
+
+@pytest.mark.parametrize("url", ["gateway.example.com", "ftp://gateway.example.com", "https://a.example/?key=1"])
+def test_a_public_url_is_one_that_paths_can_be_added_to(url: str) -> None:
+    (sentence,) = sentences_of(database_url=URL, public_url=url)
+    assert sentence.startswith("GATEWAY_PUBLIC_URL")
+
+
 def test_stream_limits_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_STREAM__KEEP_ALIVE", "2.5")
     settings = load_gateway_settings(database_url=URL)

@@ -19,7 +19,9 @@ def pauses(looks: Looks, clock: Clock, *found: bool) -> list[float]:
     waited = []
     for one in found:
         clock.now += looks.seconds_left
-        looks.look(found=one)
+        looks.look()
+        if one:
+            looks.hear()
         waited.append(round(looks.seconds_left, 3))
     return waited
 
@@ -41,3 +43,13 @@ def test_news_makes_it_look_soon_and_never_more_often_than_ten_times_a_second() 
     assert round(looks.seconds_left, 3) == 0.1
     clock.now += 5
     assert looks.seconds_left == 0
+
+
+def test_news_that_comes_while_it_looks_is_not_lost() -> None:
+    clock = Clock()
+    looks = Looks(60.0, clock)
+    pauses(looks, clock, *[NOTHING] * 12)
+    clock.now += looks.seconds_left
+    looks.look()
+    looks.hear()
+    assert round(looks.seconds_left, 3) == 0.1

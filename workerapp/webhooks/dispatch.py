@@ -49,7 +49,7 @@ class Dispatch:
         self._flights = Flights(self._sender.attempt, self._settings, metrics, self._hear)
         self._claims = Claims(self._settings)
         self._looks = Looks(self._settings.pause)
-        #: None: nobody asks for it.
+        #: When it is told next; never, if nobody asks.
         self._backlog_at = 0.0 if settings.worker_metrics_port else float("inf")
         self._is_stopping = self._is_failing = self._is_deaf = False
 
@@ -134,10 +134,12 @@ class Dispatch:
             self._backlog_at = monotonic() + BACKLOG_PAUSE
 
     async def _take(self, connection: AsyncConnection) -> None:
+        self._looks.look()
         until = monotonic() + self._settings.lease
         claims = await self._claims.take(connection, self._flights.places, self._flights.slow_places)
-        self._looks.look(found=bool(claims))
         self._flights.begin(claims, until)
+        if claims:
+            self._looks.hear()
 
     async def _record(self, connection: AsyncConnection) -> None:
         attempts = self._flights.landed()

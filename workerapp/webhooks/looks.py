@@ -25,10 +25,10 @@ class Looks:
         return max(self._looked_at + max(self._pause, SPACING) - self._clock(), 0.0)
 
     def hear(self) -> None:
-        """There may be something."""
+        """There may be something, or more of what was found."""
         self._pause = SHORT_PAUSE
 
-    def look(self, *, found: bool) -> None:
-        """One was made now."""
+    def look(self) -> None:
+        """One begins now. What is heard from now on may not be seen by it."""
         self._looked_at = self._clock()
-        self._pause = SHORT_PAUSE if found else min(self._pause * 2, self._longest)
+        self._pause = min(self._pause * 2, self._longest)

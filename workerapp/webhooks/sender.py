@@ -12,6 +12,7 @@ from typing import Self
 import aiohttp
 from yarl import URL
 
+from workerapp.contract.json_values import storable_text
 from workerapp.contract.outbound import OutboundPolicy, OutboundRefused
 from workerapp.db.sealing import SealingUnavailable
 from workerapp.execution.failures import FailureReader, retry_after
@@ -58,7 +59,7 @@ class Sender:
             self._policy.check_url(claim.url)
             message = self._composer.compose(claim, datetime.now(UTC))
         except OutboundRefused as refusal:
-            return Attempt(claim=claim, outcome=Outcome.FAILED, error=str(refusal)[:ERROR_LENGTH])
+            return Attempt(claim=claim, outcome=Outcome.FAILED, error=storable_text(str(refusal))[:ERROR_LENGTH])
         except SealingUnavailable:
             return Attempt(claim=claim, outcome=Outcome.FAILED, error=UNSEALED)
         return await self._request(claim, message)
