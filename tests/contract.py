@@ -61,6 +61,11 @@ class Contract:
         validator = Draft202012Validator(_absolute(schema), registry=self._registry, format_checker=FormatChecker())
         return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
 
+    def payload_errors(self, payload: dict[str, Any]) -> list[str]:
+        """What is wrong with the body of a webhook, by what the document says of its type."""
+        operation = self.document["webhooks"][payload["type"]]["post"]
+        return self.errors(operation["requestBody"]["content"]["application/json"]["schema"], payload)
+
     def path_of(self, path: str) -> str | None:
         """The path as the document has it: with the names of its parameters."""
         for template in self.document["paths"]:

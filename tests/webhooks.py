@@ -21,12 +21,11 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from tests.records import act_for, add_webhook_endpoint
+from tests.stack.services import SECRET_KEY
 from workerapp.contract.webhook_signing import WebhookSecrets, new_secret
-from workerapp.db.sealing import Sealer, new_key, webhook_headers_place, webhook_secrets_place
+from workerapp.db.sealing import Sealer, webhook_headers_place, webhook_secrets_place
 
-#: What seals in these tests.
-KEY = new_key()
-SEALER = Sealer((KEY,))
+SEALER = Sealer((SECRET_KEY,))
 #: A receiver that asks for it is not asked again for so long.
 RETRY_AFTER = 600
 

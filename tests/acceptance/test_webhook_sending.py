@@ -11,13 +11,13 @@ import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.contract import contract
 from tests.postgres import TestDatabase
 from tests.stack.application import Application
 from tests.stack.client import Client
 from tests.stack.services import Worker, free_port
 from tests.waiting import until
 from tests.webhooks import (
-    KEY,
     Receiver,
     Subscription,
     attempts,
@@ -45,7 +45,6 @@ class Sender(Worker):
     def __init__(self, database: TestDatabase) -> None:
         self._metrics_port = free_port()
         settings = {
-            "GATEWAY_SECRET_KEYS": KEY,
             "GATEWAY_PUBLIC_URL": PUBLIC_URL,
             "GATEWAY_WORKER_METRICS_PORT": str(self._metrics_port),
         }
@@ -71,27 +70,25 @@ def subscription(admin: psycopg.Connection, client: Client, receiver: Receiver) 
 def test_a_run_that_ends_calls_back_and_tells_who_asked_for_it(
     module_database: TestDatabase, admin: psycopg.Connection, client: Client, app: Application, receiver: Receiver
 ) -> None:
-    organization_id = UUID(client.organization_id)
-    subscribed = subscribe(admin, organization_id, f"{receiver.url}/ok/subscribed", headers={"X-Team": "blue"})
-    callback = subscribe(admin, organization_id, receiver.url, kind="callback", event_types=[])
+    endpoint = {"url": f"{receiver.url}/ok/subscribed", "headers": {"X-Team": "blue"}}
+    subscribed = client.post("/v1/webhook-endpoints", endpoint)["secret"]
     tests = [{"input": "say 1", "expected": "1"}, {"input": "wait", "expected": "no"}]
     configuration = client.configure(endpoint=ENDPOINT | {"url": app.url}, tests=tests, metrics=[{"type": "equals"}])
     with Sender(module_database) as worker:
-        run_id = client.execute(configuration)
-        until(app.is_waiting.is_set)
-        admin.execute(
-            "UPDATE test_run SET callback_endpoint_id = %s, callback_url = %s WHERE id = %s",
-            (callback.id, f"{receiver.url}/ok/called-back?build=7", run_id),
-        )
+        callback_url = {"callback_url": f"{receiver.url}/ok/called-back?build=7"}
+        submitted = client.post(f"/v1/test-configurations/{configuration}/execute", callback_url)
         app.gate.set()
         until(lambda: len(receiver.received) == 2)
         until(lambda: [one["status"] for one in deliveries(admin)] == ["delivered"] * 2)
         counted = worker.metrics()
+    run_id = submitted["test_run_id"]
     run = client.run(run_id)
+    called_back = client.get(f"{submitted['links']['callback']}/secret")["secret"]
     admin.execute("DELETE FROM webhook_endpoint")
-    for path, secret in (("/ok/subscribed", subscribed.secret), ("/ok/called-back?build=7", callback.secret)):
+    for path, secret in (("/ok/subscribed", subscribed), ("/ok/called-back?build=7", called_back)):
         (request,) = receiver.at(path)
         verify(request, secret)
+        assert contract().payload_errors(request.payload) == []
         data = request.payload["data"]
         assert request.payload["type"] == "test_run.completed"
         assert (data["test_run_id"], data["status"]) == (run_id, "completed")

@@ -13,8 +13,8 @@ import httpx
 import psycopg
 import pytest
 
+from tests.contract import contract
 from tests.definitions import Configured, add_configuration
-from tests.integration.test_api_webhook_deliveries import payload_errors
 from tests.integration.test_api_webhook_endpoints import ENDPOINTS, make, refused
 from tests.integration.test_webhook_outbox import deliveries, only
 from tests.postgres import TestDatabase
@@ -98,7 +98,7 @@ async def test_the_end_of_a_run_is_told_to_its_callback_and_each_subscription_in
     assert {row["subject_id"] for row in told.values()} == {submitted["test_run_id"]}
     assert {key: row["callback_url"] for key, row in told.items()} == {callback_id: URL} | dict.fromkeys(made[:3])
     assert len({json.dumps(row["payload"], sort_keys=True) for row in told.values()}) == 1
-    assert payload_errors(told[callback_id]["payload"]) == []
+    assert contract().payload_errors(told[callback_id]["payload"]) == []
 
 
 async def test_a_run_without_a_callback_calls_nobody_back(
@@ -125,7 +125,7 @@ async def test_the_end_of_a_group_is_told_and_not_that_of_its_runs(
     delivery = only(deliveries(admin))
     assert (delivery["subject_id"], delivery["callback_url"]) == (submitted["run_group_id"], URL)
     assert delivery["event_type"].startswith("run_group.")
-    assert payload_errors(delivery["payload"]) == []
+    assert contract().payload_errors(delivery["payload"]) == []
 
 
 @pytest.mark.parametrize("verb", REPETITIONS)

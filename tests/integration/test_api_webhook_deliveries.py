@@ -40,12 +40,6 @@ def admin(database: TestDatabase) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def payload_errors(payload: dict[str, Any]) -> list[str]:
-    """What is wrong with a body by the document's section for events of its type."""
-    operation = contract().document["webhooks"][payload["type"]]["post"]
-    return contract().errors(operation["requestBody"]["content"]["application/json"]["schema"], payload)
-
-
 def cause(admin: psycopg.Connection, organization_id: UUID, kind: str) -> None:
     """Let an event of the type happen, which comes of what there is at such an end."""
     family, _, end = kind.partition(".")
@@ -86,7 +80,7 @@ async def test_what_is_sent_of_an_event_is_what_the_document_says(
     (delivery,) = await listed(api, webhook_endpoint_id=made["id"])
     payload = (await api.get(delivery["links"]["self"])).json()["payload"]
     assert payload["type"] == delivery["event_type"] == kind
-    assert payload_errors(payload) == []
+    assert contract().payload_errors(payload) == []
     assert payload["data"]["organization_id"] == str(tenant.organization_id)
     for path in payload["data"]["links"].values():
         assert (await api.get(path)).status_code == 200, path
@@ -120,7 +114,7 @@ async def test_a_task_with_everything_there_is_to_tell_is_as_the_document_says(
             (size, task_id),
         )
     omitted, told = (delivery["payload"] for delivery in reversed(deliveries(admin)))
-    assert payload_errors(omitted) == payload_errors(told) == []
+    assert contract().payload_errors(omitted) == contract().payload_errors(told) == []
     assert (told["data"]["result"], omitted["data"]["result_omitted"]) == ("x", True)
     assert told["data"]["error"] == {"type": "ValueError", "message": "no"}
 
@@ -135,7 +129,7 @@ async def test_a_test_is_a_delivery_of_its_own_type_which_nobody_else_gets(
     assert response.headers["location"] == delivery["links"]["self"]
     assert delivery == (await api.get(delivery["links"]["self"])).json()
     assert (delivery["status"], delivery["event_type"], delivery["subject_id"]) == ("pending", TEST_TYPE, made["id"])
-    assert payload_errors(delivery["payload"]) == []
+    assert contract().payload_errors(delivery["payload"]) == []
     assert len(deliveries(admin)) == 1
 
 

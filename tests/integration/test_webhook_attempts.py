@@ -21,7 +21,8 @@ import svix.webhooks
 
 from tests.outbound_bypasses import ADDRESSES, REBINDINGS, URLS
 from tests.scripted_names import script_names
-from tests.webhooks import KEY, RETRY_AFTER, SEALER, Received, Receiver, answer, receiving, verify
+from tests.stack.services import SECRET_KEY
+from tests.webhooks import RETRY_AFTER, SEALER, Received, Receiver, answer, receiving, verify
 from tests.witness import Witness, witnessing
 from workerapp.contract.outbound import REFUSED_PORTS, OutboundPolicy
 from workerapp.contract.webhook_signing import Replaced, WebhookSecrets, new_secret
@@ -84,7 +85,7 @@ def claim(
 
 @asynccontextmanager
 async def sending(allow: str = LOOPBACK, **values: Any) -> AsyncIterator[Sender]:
-    settings = WorkerSettings(database_url="postgresql://nowhere/db", secret_keys=(KEY,), **values)
+    settings = WorkerSettings(database_url="postgresql://nowhere/db", secret_keys=(SECRET_KEY,), **values)
     policy = OutboundPolicy.parse(allow, REFUSED_PORTS)
     async with Sender(Composer(settings.sealer, settings.public_url), policy, settings.webhooks) as sender:
         yield sender

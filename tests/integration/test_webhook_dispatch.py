@@ -19,8 +19,8 @@ from prometheus_client import CollectorRegistry
 from tests.integration.streams import eventually
 from tests.postgres import PostgresServer, TestDatabase
 from tests.records import add_organization, connect, plan
+from tests.stack.services import SECRET_KEY
 from tests.webhooks import (
-    KEY,
     RETRY_AFTER,
     Receiver,
     Subscription,
@@ -64,7 +64,7 @@ async def stage(database: TestDatabase) -> AsyncIterator[Stage]:
 
 
 def make_dispatch(database: TestDatabase, registry: CollectorRegistry | None = None, **values: Any) -> Dispatch:
-    settings: dict[str, Any] = {"secret_keys": (KEY,), "outbound_allow": "127.0.0.0/8", "polling_interval": 0.1}
+    settings: dict[str, Any] = {"secret_keys": (SECRET_KEY,), "outbound_allow": "127.0.0.0/8", "polling_interval": 0.1}
     return Dispatch(
         WorkerSettings(database_url=database.url, **(settings | values)),
         WebhookMetrics(registry or CollectorRegistry()),
