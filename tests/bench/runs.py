@@ -28,7 +28,7 @@ from tests.bench.__main__ import LONG_WAITS, _plain_database, _server
 from tests.bench.origin_measures import OriginWorker
 from tests.postgres import TestDatabase, copied_database, migrated_template
 from tests.stack.client import FINAL, Client, new_client
-from tests.stack.process import Process
+from tests.stack.process import Process, peak_megabytes
 from tests.stack.services import Gateway, Worker, free_port
 from tests.waiting import until
 
@@ -36,7 +36,6 @@ BARE, OURS, ORIGIN = "bare loop", "gateway", "origin's shape"
 #: As its page starts its worker.
 ORIGIN_CHILDREN = 8
 PATIENCE = 600.0
-_KIBIBYTES_A_MEGABYTE = 1024
 
 
 @dataclass(kw_only=True)
@@ -93,7 +92,7 @@ class Ours:
             first = endpoint.first_request()
             assert first is not None
             figures.first_request_ms[tests].append((first - began) * 1000)
-            peak = max(_peak_kibibytes(child) for child in worker.children()) / _KIBIBYTES_A_MEGABYTE
+            peak = max(map(peak_megabytes, worker.children()))
             figures.peak_megabytes[tests] = max(peak, figures.peak_megabytes.get(tests, 0.0))
 
     def test_set(self, tests: int) -> str:
@@ -187,12 +186,6 @@ def _cpu_seconds(worker: Worker) -> float:
         fields = Path(f"/proc/{child}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _peak_kibibytes(pid: int) -> int:
-    """The most memory that a process has had in use at once."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
 
 
 def show(figures: Figures, options: argparse.Namespace) -> None:

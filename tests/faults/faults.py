@@ -84,7 +84,7 @@ class Injector:
         return str(gateway.port)
 
     def _crash_postgres(self) -> str:
-        self._stack.crash_postgres()
+        self._stack.postgres.crash()
         self._stack.postgres.start()
         return "immediate mode"
 

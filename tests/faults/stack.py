@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,15 +10,14 @@ from pathlib import Path
 import psycopg
 
 from gateway.auth.keyring import create_key, create_organization, open_keyring
-from gateway.embedded.postgres import EmbeddedPostgres
 from tests.postgres import TestDatabase
 from tests.records import connect
 from tests.stack.broker_servers import RabbitNode, RedisServer
 from tests.stack.brokers import Broker, running_broker, served_broker
+from tests.stack.own_postgres import OwnPostgres
 from tests.stack.process import Process
 from tests.stack.services import Gateway, Worker, free_port
 from workerapp.db.address import DatabaseAddress
-from workerapp.db.migrations.migrate import upgrade
 
 #: What must be waited for after a fault is short. Messages are read often here, because many workers die.
 WAITS = {
@@ -62,7 +59,7 @@ class Endpoint(Process):
 @dataclass(frozen=True, kw_only=True)
 class Stack:
     folder: Path
-    postgres: EmbeddedPostgres
+    postgres: OwnPostgres
     gateways: list[Gateway]
     workers: list[Worker]
     endpoint: Endpoint
@@ -88,18 +85,11 @@ class Stack:
         with (self.folder / f"{name}.log").open("a") as log:
             log.writelines(f"{line}\n" for line in [*process.lines(""), "-" * 40])
 
-    def crash_postgres(self) -> None:
-        """Stop it in immediate mode: it recovers at its next start."""
-        pid = (self.postgres.data_dir / "cluster" / "postmaster.pid").read_text().split()[0]
-        os.kill(int(pid), signal.SIGQUIT)
-        self.postgres.stop()
-
 
 @contextmanager
 def running_stack(folder: Path, *, broker: str, gateways: int, workers: int, patience: float) -> Iterator[Stack]:
     with ExitStack() as running:
-        postgres = running.enter_context(EmbeddedPostgres(folder / "data", durable=False))
-        upgrade(postgres.address)
+        postgres = running.enter_context(OwnPostgres(folder))
         with connect(postgres.address) as admin:
             admin.execute(Path(__file__).with_name("probe.sql").read_bytes())
         database = TestDatabase(url=postgres.address, admin_url=postgres.address)

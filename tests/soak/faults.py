@@ -64,7 +64,8 @@ class Injector:
         return str(gateway.port)
 
     def _crash_postgres(self) -> str:
-        self._stack.crash_postgres()
+        self._stack.postgres.crash()
+        self._stack.postgres.start()
         return "immediate mode"
 
     def _drop(self, names: str) -> str:

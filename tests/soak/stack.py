@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.embedded.postgres import EmbeddedPostgres
 from tests.faults.stack import PatientGateway
 from tests.postgres import TestDatabase
+from tests.stack.own_postgres import OwnPostgres
 from tests.stack.services import Gateway
 from tests.waiting import until
-from workerapp.db.migrations.migrate import upgrade
 
 SMALL_LIMITS = {
     "GATEWAY_STREAM__TAIL_PAGE": "50",
@@ -32,7 +29,7 @@ SMALL_LIMITS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    postgres: EmbeddedPostgres
+    postgres: OwnPostgres
     gateways: list[Gateway]
 
     @property
@@ -47,19 +44,11 @@ class Stack:
     def urls(self) -> list[str]:
         return [gateway.url for gateway in self.gateways]
 
-    def crash_postgres(self) -> None:
-        """Stop it in immediate mode, and start it again: what it had not written is gone, transaction ids too."""
-        pid = (self.postgres.data_dir / "cluster" / "postmaster.pid").read_text().split()[0]
-        os.kill(int(pid), signal.SIGQUIT)
-        self.postgres.stop()
-        self.postgres.start()
-
 
 @contextmanager
 def running_stack(folder: Path, *, gateways: int) -> Iterator[Stack]:
     with ExitStack() as running:
-        postgres = running.enter_context(EmbeddedPostgres(folder / "data", durable=False))
-        upgrade(postgres.address)
+        postgres = running.enter_context(OwnPostgres(folder))
         database = TestDatabase(url=postgres.address, admin_url=postgres.address)
         stack = Stack(
             postgres=postgres,

@@ -150,6 +150,12 @@ class Process:
             self._child.stdout.close()
 
 
+def peak_megabytes(pid: int) -> float:
+    """The most memory that a process has had in use at once."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
+
+
 def _clean_environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     return kept | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
