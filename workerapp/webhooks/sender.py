@@ -6,7 +6,6 @@ import logging
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from http import HTTPStatus
-from time import monotonic
 from typing import Self
 
 import aiohttp
@@ -19,6 +18,7 @@ from workerapp.execution.failures import FailureReader, retry_after
 from workerapp.execution.guard import guarded_session, read_for
 from workerapp.setting_groups import WebhookSettings
 from workerapp.webhooks.attempt import Attempt, Claim, Outcome
+from workerapp.webhooks.lateness import Lateness, Stopwatch
 from workerapp.webhooks.message import Composer, Message
 
 logger = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ class Sender:
 
     def __init__(self, composer: Composer, policy: OutboundPolicy, settings: WebhookSettings) -> None:
         self._composer, self._policy, self._settings = composer, policy, settings
+        self._lateness = Lateness()
         self._opened = AsyncExitStack()
         self._session: aiohttp.ClientSession | None = None
 
@@ -62,29 +63,30 @@ class Sender:
             return Attempt(claim=claim, outcome=Outcome.FAILED, error=storable_text(str(refusal))[:ERROR_LENGTH])
         except SealingUnavailable:
             return Attempt(claim=claim, outcome=Outcome.FAILED, error=UNSEALED)
-        return await self._request(claim, message)
+        with self._lateness.measuring() as stopwatch:
+            return await self._request(claim, message, stopwatch)
 
-    async def _request(self, claim: Claim, message: Message) -> Attempt:
-        began, timeout = monotonic(), self._settings.timeout
+    async def _request(self, claim: Claim, message: Message, stopwatch: Stopwatch) -> Attempt:
+        timeout = self._settings.timeout
         failures = FailureReader(
             URL(message.url), message.headers, excerpt_length=self._settings.excerpt_length, secrets=message.secrets
         )
         try:
-            return await self._post(claim, message, failures, began)
+            return await self._post(claim, message, failures, stopwatch)
         except (aiohttp.ClientError, OutboundRefused, OSError) as error:
             failure = failures.of_exception(error, connect_timeout=timeout, timeout=timeout)
             return Attempt(
                 claim=claim,
                 outcome=Outcome.FAILED,
                 error=failure.reason.message[:ERROR_LENGTH],
-                duration_ms=_milliseconds_since(began),
+                duration_ms=stopwatch.passed,
             )
 
-    async def _post(self, claim: Claim, message: Message, failures: FailureReader, began: float) -> Attempt:
+    async def _post(self, claim: Claim, message: Message, failures: FailureReader, stopwatch: Stopwatch) -> Attempt:
         assert self._session is not None, "attempt inside `async with sender`"
         sending = self._session.post(message.url, data=message.body, headers=message.headers, allow_redirects=False)
         async with sending as response:
-            duration_ms = _milliseconds_since(began)
+            duration_ms = stopwatch.waited
             outcome = _outcome(response.status)
             return Attempt(
                 claim=claim,
@@ -124,7 +126,3 @@ def _error(status: int) -> str:
     if status == HTTPStatus.GONE:
         return "the receiver answered HTTP 410: it wants no more"
     return f"the receiver answered HTTP {status}"
-
-
-def _milliseconds_since(began: float) -> float:
-    return round((monotonic() - began) * 1000, 3)
