@@ -20,7 +20,7 @@ from aiohttp import web
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from tests.records import act_for, add_webhook_endpoint
+from tests.records import act_for, add_webhook_endpoint, plan
 from tests.stack.services import SECRET_KEY
 from workerapp.contract.webhook_signing import WebhookSecrets, new_secret
 from workerapp.db.sealing import Sealer, webhook_headers_place, webhook_secrets_place
@@ -241,6 +241,13 @@ def queue(admin: psycopg.Connection, subscription: Subscription, count: int = 1,
         (subscription.organization_id, subscription.id, Jsonb(payload), count),
     )
     return [str(row[0]) for row in rows.fetchall()]
+
+
+def end_run(admin: psycopg.Connection, organization_id: UUID, **columns: Any) -> UUID:
+    """A run without tests, settled."""
+    run = plan(admin, organization_id, 0, **columns)
+    admin.execute("SELECT settle_run(%s)", (run.id,))
+    return run.id
 
 
 def deliveries(admin: psycopg.Connection) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from tests.records import (
     plan,
     plan_group,
 )
+from tests.webhooks import deliveries, end_run, pass_time
 from workerapp.contract.webhooks import WEBHOOK_TYPES
 from workerapp.db.connection import ROLE
 
@@ -79,18 +80,6 @@ def failed(delivery: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return {"id": delivery["id"], "outcome": "failed", "http_status": 500, "error": "500", "duration_ms": 10.0} | fields
 
 
-def end_run(admin: psycopg.Connection, organization_id: UUID, **columns: Any) -> UUID:
-    """A run without tests, settled."""
-    run = plan(admin, organization_id, 0, **columns)
-    admin.execute("SELECT settle_run(%s)", (run.id,))
-    return run.id
-
-
-def deliveries(admin: psycopg.Connection) -> list[dict[str, Any]]:
-    with admin.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute("SELECT * FROM webhook_delivery ORDER BY id").fetchall()
-
-
 def only(rows: list[dict[str, Any]]) -> dict[str, Any]:
     (row,) = rows
     return row
@@ -99,18 +88,6 @@ def only(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def endpoint(admin: psycopg.Connection, endpoint_id: UUID) -> dict[str, Any]:
     with admin.cursor(row_factory=dict_row) as cursor:
         return only(cursor.execute("SELECT * FROM webhook_endpoint WHERE id = %s", (endpoint_id,)).fetchall())
-
-
-def pass_time(admin: psycopg.Connection, seconds: float) -> None:
-    """Let everything that webhooks wait for come so much nearer."""
-    earlier = {"by": timedelta(seconds=seconds)}
-    admin.execute(
-        "UPDATE webhook_delivery SET next_attempt_at = next_attempt_at - %(by)s, lease_until = lease_until - %(by)s",
-        earlier,
-    )
-    admin.execute(
-        "UPDATE webhook_endpoint SET held_until = held_until - %(by)s, failing_since = failing_since - %(by)s", earlier
-    )
 
 
 # ---------------------------------------------------------------- who is told of what
@@ -301,7 +278,7 @@ def test_a_claim_that_ran_out_counts_as_an_attempt_and_is_logged(
     add_webhook_endpoint(admin, organization_id)
     end_run(admin, organization_id)
     first = only(sender.take())
-    pass_time(admin, LEASE.total_seconds() + 1)
+    pass_time(admin, LEASE + timedelta(seconds=1))
     second = only(other_sender.take())
     assert (second["id"], second["attempt"]) == (first["id"], 2)
     assert sender.record(delivered(first)) == []
@@ -317,7 +294,7 @@ def test_a_delivery_whose_senders_always_die_is_exhausted_by_its_schedule(
     end_run(admin, organization_id)
     for number in range(1, len(DELAYS) + 2):
         assert only(sender.take())["attempt"] == number
-        pass_time(admin, LEASE.total_seconds() + 1)
+        pass_time(admin, LEASE + timedelta(seconds=1))
     assert sender.take() == []
     assert only(deliveries(admin))["status"] == "exhausted"
 
@@ -389,13 +366,16 @@ def test_endpoints_take_turns_however_much_waits_for_one(
 def test_an_endpoint_gets_no_more_than_its_rate(
     admin: psycopg.Connection, organization_id: UUID, sender: Sender
 ) -> None:
-    add_webhook_endpoint(admin, organization_id, places=8, quick=True, rate_per_second=20)
+    often = add_webhook_endpoint(admin, organization_id, places=8, quick=True, rate_per_second=20)
+    rarely = add_webhook_endpoint(admin, organization_id, places=8, quick=True, rate_per_second=0.1)
     for _ in range(6):
         end_run(admin, organization_id)
-    assert len(sender.take()) == 2
+    taken = [delivery["webhook_endpoint_id"] for delivery in sender.take()]
+    assert sorted(taken) == sorted([often, often, rarely])
+    admin.execute("DELETE FROM webhook_delivery WHERE webhook_endpoint_id = %s AND leased_by IS NULL", (often,))
     assert sender.take() == []
-    pass_time(admin, 0.1)
-    assert len(sender.take()) == 2
+    pass_time(admin, timedelta(seconds=10))
+    assert [delivery["webhook_endpoint_id"] for delivery in sender.take()] == [rarely]
 
 
 def test_retry_after_holds_back_everything_for_the_endpoint(
@@ -408,9 +388,9 @@ def test_retry_after_holds_back_everything_for_the_endpoint(
     again = only(sender.record(failed(first, http_status=429, retry_after=600)))
     assert again["status"] == "pending"
     assert sender.take() == []
-    pass_time(admin, 590)
+    pass_time(admin, timedelta(seconds=590))
     assert sender.take() == []
-    pass_time(admin, 20)
+    pass_time(admin, timedelta(seconds=20))
     assert len(sender.take()) == 1
 
 
@@ -427,9 +407,9 @@ def test_attempts_follow_the_schedule_until_it_is_exhausted(
         again = only(sender.record(failed(delivery)))
         waits = again["next_attempt_at"] - _now(admin)
         assert timedelta(seconds=delay * 0.9 - 5) < waits <= timedelta(seconds=delay * 1.1)
-        pass_time(admin, delay * 0.89 - 5)
+        pass_time(admin, timedelta(seconds=delay * 0.89 - 5))
         assert sender.take() == []
-        pass_time(admin, delay * 0.22 + 5)
+        pass_time(admin, timedelta(seconds=delay * 0.22 + 5))
     last = only(sender.record(failed(only(sender.take()))))
     assert (last["status"], last["next_attempt_at"], len(ids)) == ("exhausted", None, 1)
     assert admin.execute("SELECT count(*) FROM webhook_attempt").fetchone() == (len(DELAYS) + 1,)
@@ -442,9 +422,9 @@ def test_days_of_failure_disable_a_subscription_and_a_success_between_begins_the
     for outcome in (failed, delivered, failed):
         end_run(admin, organization_id)
         sender.record(outcome(sender.take()[-1]))
-        pass_time(admin, timedelta(days=3).total_seconds())
+        pass_time(admin, timedelta(days=3))
     assert endpoint(admin, endpoint_id)["disabled_at"] is None
-    pass_time(admin, timedelta(days=3).total_seconds())
+    pass_time(admin, timedelta(days=3))
     ended = sender.record(*map(failed, sender.take()))
     assert all(delivery["endpoint_disabled"] for delivery in ended)
     assert endpoint(admin, endpoint_id)["disabled_reason"] == "failing"
@@ -488,7 +468,7 @@ def test_what_waits_is_told_with_since_when_it_is_due(
     assert sender.connection.execute(backlog).fetchone() == (0, None)
     add_webhook_endpoint(admin, organization_id)
     end_run(admin, organization_id)
-    pass_time(admin, 10)
+    pass_time(admin, timedelta(seconds=10))
     assert sender.connection.execute(backlog).fetchone() == (1, True)
 
 
