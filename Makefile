@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: demo test long check bench bench-runs bench-authentication bench-streams faults soak fuzz clean
+.PHONY: demo test long check bench bench-runs bench-authentication bench-streams bench-webhooks faults webhook-faults soak \
+	fuzz clean
 
 demo: $(VENV)/installed-app  ## start everything and run a bundled suite; ARGS=--exit ends with the run
 	@$(BIN)/gateway demo $(ARGS)
@@ -51,8 +52,14 @@ bench-authentication: $(VENV)/installed-dev  ## measure what it costs to know th
 bench-streams: $(VENV)/installed-dev  ## measure streams next to other servers; ARGS='--only gateway bare --clients 1000 --rate 20'
 	$(BIN)/python -m tests.bench.streams $(ARGS)
 
+bench-webhooks: $(VENV)/installed-dev  ## measure webhooks with and without receivers that hang; ARGS='--endpoints 1000 --hanging 0.1'
+	$(BIN)/python -m tests.bench.webhooks $(ARGS)
+
 faults: $(VENV)/installed-dev  ## break a deployment at random for minutes; ARGS='--seed 7 --minutes 10 --broker redis'
 	$(BIN)/python -m tests.faults $(ARGS)
+
+webhook-faults: $(VENV)/installed-dev  ## break what sends webhooks to receivers of every manner; ARGS='--seed 7 --minutes 10'
+	$(BIN)/python -m tests.webhook_faults $(ARGS)
 
 soak: $(VENV)/installed-dev  ## break what streams stand on while clients read them; ARGS='--seed 7 --events 100000 --rounds 5'
 	$(BIN)/python -m tests.soak $(ARGS)

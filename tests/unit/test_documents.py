@@ -44,7 +44,7 @@ def test_the_example_environment_sets_what_there_is() -> None:
 def test_a_document_names_only_commands_and_targets_that_exist(name: str) -> None:
     text = (ROOT / name).read_text()
     assert set(re.findall(r"(?:`|^)gateway ([a-z-]+)", text, re.MULTILINE)) <= COMMANDS.keys()
-    targets = set(re.findall(r"`make (\w+)|^make (\w+)", text, re.MULTILINE))
+    targets = set(re.findall(r"`make ([\w-]+)|^make ([\w-]+)", text, re.MULTILINE))
     makefile = (ROOT / "Makefile").read_text()
     assert all(f"\n{first or second}:" in makefile for first, second in targets)
 
