@@ -28,7 +28,7 @@ from tests.records import add_configuration, add_organization, connect, plan_run
 from tests.stack.process import Process
 from tests.stack.services import Worker, free_port
 from tests.waiting import until
-from tests.webhooks import KEY, subscribe
+from tests.webhooks import subscribe
 from workerapp.contract.events import EVENT_CHANNEL
 
 PATIENCE = 600.0
@@ -216,8 +216,7 @@ def measure(options: argparse.Namespace) -> Figures:
     with _database() as database, Receivers() as receivers, connect(database.admin_url) as admin:
         hanging = round(options.endpoints * options.hanging)
         estate = add_estate(admin, receivers.port, options.endpoints, hanging)
-        environment = LONG_WAITS | {"GATEWAY_SECRET_KEYS": KEY}
-        with Worker(database, concurrency=1, loglevel="WARNING", environment=environment, ready=False):
+        with Worker(database, concurrency=1, loglevel="WARNING", environment=LONG_WAITS, ready=False):
             rates = measure_rates(estate, receivers, options)
             latencies = measure_latency(estate, receivers, options)
         return Figures(

@@ -16,10 +16,11 @@ import pytest
 from tests.contract import contract
 from tests.definitions import Configured, add_configuration
 from tests.integration.test_api_webhook_endpoints import ENDPOINTS, make, refused
-from tests.integration.test_webhook_outbox import deliveries, only
+from tests.integration.test_webhook_outbox import only
 from tests.postgres import TestDatabase
 from tests.records import act_for, connect, plan
 from tests.rest import Tenant, gateway
+from tests.webhooks import deliveries
 
 URL = "https://ci.example.com/builds/417/done?token=x"
 ORIGIN = "https://ci.example.com"

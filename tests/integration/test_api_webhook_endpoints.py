@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from tests.integration.streams import eventually
-from tests.integration.test_webhook_outbox import end_run
 from tests.postgres import TestDatabase
 from tests.records import add_webhook_endpoint, connect
 from tests.rest import SECRET_KEY, Gateway, Tenant, add_tenant, gateway
+from tests.webhooks import end_run
 from workerapp.contract.webhook_signing import WebhookSecrets, new_secret, read_secret
 from workerapp.contract.webhooks import PATTERNS, WEBHOOK_TYPES
 from workerapp.db.sealing import Sealer, new_key, webhook_headers_place, webhook_secrets_place

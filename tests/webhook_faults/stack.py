@@ -17,7 +17,7 @@ from tests.stack.own_postgres import OwnPostgres
 from tests.stack.process import peak_megabytes
 from tests.stack.services import Worker, free_port
 from tests.webhook_faults.receivers import MANNERS, Receivers
-from tests.webhooks import KEY, end_run, receiving_apart, subscribe
+from tests.webhooks import end_run, receiving_apart, subscribe
 from workerapp.contract.events import EVENT_CHANNEL
 
 #: By port, the sockets of connections.
@@ -88,7 +88,6 @@ class Stack:
 @contextmanager
 def running_stack(folder: Path, *, workers: int, seed: int, timeout: float, delays: Sequence[float]) -> Iterator[Stack]:
     environment = {
-        "GATEWAY_SECRET_KEYS": KEY,
         "GATEWAY_WEBHOOK_TIMEOUT_SECONDS": f"{timeout:g}",
         "GATEWAY_WEBHOOK_RETRY_DELAYS": " ".join(f"{delay:g}" for delay in delays),
         "GATEWAY_LOG_LEVEL": "INFO",

@@ -54,7 +54,7 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:
-    """How it went; `duration_ms` is the time until that was known, without what this process was late to see an answer."""
+    """How it went; `duration_ms` is the time until that was known, without what this process was late to see it."""
 
     claim: Claim
     outcome: Outcome
