@@ -309,6 +309,19 @@ def test_an_attempt_given_back_does_not_count(
     assert only(other_sender.take())["attempt"] == 1
 
 
+def test_neither_claiming_nor_recording_reads_the_whole_table_even_when_it_was_empty_before(
+    admin: psycopg.Connection, organization_id: UUID, sender: Sender
+) -> None:
+    admin.execute("VACUUM ANALYZE webhook_delivery")
+    assert sender.take() == []
+    add_webhook_endpoint(admin, organization_id)
+    end_run(admin, organization_id)
+    with sender.connection.transaction():
+        sender.record(delivered(only(sender.take())))
+        look = "SELECT seq_scan, idx_scan > 0 FROM pg_stat_xact_user_tables WHERE relname = 'webhook_delivery'"
+        assert sender.connection.execute(look).fetchone() == (0, True)
+
+
 # ---------------------------------------------------------------- places
 def test_an_endpoint_has_one_attempt_under_way_until_it_answers_and_then_twice_as_many_with_each_answer(
     admin: psycopg.Connection, organization_id: UUID, sender: Sender, other_sender: Sender

@@ -141,12 +141,13 @@ $$;
 -- Claims deliveries that are due, for one attempt each: at most p_limit, of which at most p_slow_limit for endpoints that
 -- failed or were slow when last asked. An endpoint gets no more attempts at once than it has places, whoever makes them, and
 -- no more than its rate allows, a tenth of a second's at a time; all endpoints take turns. Claims are made one after the
--- other, so that what is counted holds.
+-- other, so that what is counted holds. Plans outlive a table that was empty when they were made: whole-table scans for each
+-- endpoint would take seconds then.
 CREATE OR REPLACE FUNCTION webhook_take(
     p_limit integer, p_slow_limit integer, p_token uuid, p_lease interval, p_most_attempts integer
 ) RETURNS TABLE (id uuid, organization_id uuid, webhook_endpoint_id uuid, url text, sealed_secrets bytea,
                  sealed_headers bytea, event_type text, payload jsonb, attempt integer, slow boolean, due_at timestamptz)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = gateway, pg_temp SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
     chosen uuid[];
@@ -224,7 +225,7 @@ CREATE OR REPLACE FUNCTION webhook_record(
     p_token uuid, p_results jsonb, p_delays double precision[], p_jitter double precision, p_disable_after interval,
     p_most_places integer
 ) RETURNS TABLE (id uuid, status text, next_attempt_at timestamptz, endpoint_disabled boolean)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = gateway, pg_temp SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
     recorded uuid[];
