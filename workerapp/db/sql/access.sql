@@ -65,6 +65,12 @@ LANGUAGE sql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
     WHERE id = p_id AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
 $$;
 
+-- Which revision the tables have, for `gateway doctor`.
+CREATE OR REPLACE FUNCTION schema_revision() RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
+    SELECT version_num FROM alembic_version
+$$;
+
 -- ---------------------------------------------------------------- ownership and grants
 -- `definer` needs CREATE on the schema only for the moment a function changes hands.
 GRANT USAGE, CREATE ON SCHEMA gateway TO definer;
@@ -124,6 +130,7 @@ GRANT EXECUTE ON FUNCTION
     create_api_key(text, text, bytea, text[], timestamptz, uuid, integer), late_events(xid8[], xid8, xid8),
     webhook_payload(text, uuid, text, integer, timestamptz, jsonb), webhook_links(text, text)
     TO gateway_rw;
+GRANT EXECUTE ON FUNCTION schema_revision() TO gateway_rw;
 GRANT EXECUTE ON FUNCTION next_xid(pg_snapshot), event_log_state() TO gateway_rw, event_reader;
 GRANT EXECUTE ON FUNCTION
     record_task_state(text, uuid, text, jsonb, jsonb, jsonb, text, text, text, integer, text, text, text, text, jsonb,
