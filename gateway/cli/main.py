@@ -32,6 +32,7 @@ COMMANDS = {
     "revoke": "revoke a task that waits",
     "terminate": "stop a task, also while it is executed",
     "purge": "remove all that waits in a queue",
+    "doctor": "say what is wrong with a setup and how to mend it",
 }
 
 
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _print_any_text()
             if not given or given[0] not in COMMANDS:
                 _overview().parse_args(given or ["--help"])
-            command = cast("Command", importlib.import_module(f"gateway.cli.{given[0].replace('-', '_')}"))
+            command = _module_of(given[0])
             options = _parser(given[0], command).parse_args(given[1:])
         return command.execute(options)
     except CommandFailed as failure:
@@ -62,6 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has seen enough; the interpreter must not try to flush it again.
         sys.stdout = io.TextIOWrapper(io.BytesIO())
         return ExitStatus.FAILED
+
+
+def _module_of(name: str) -> Command:
+    return cast("Command", importlib.import_module(f"gateway.cli.{name.replace('-', '_')}"))
 
 
 def _parser(name: str, command: Command) -> argparse.ArgumentParser:

@@ -16,7 +16,7 @@ from workerapp.settings import WorkerSettings
 
 NAMING_COMMANDS = (
     "README.md",
-    *(f"docs/{name}.md" for name in ("cli", "control", "getting-started", "security", "webhooks")),
+    *(f"docs/{name}.md" for name in ("cli", "control", "doctor", "getting-started", "security", "webhooks")),
 )
 
 
@@ -47,6 +47,13 @@ def test_a_document_names_only_commands_and_targets_that_exist(name: str) -> Non
     targets = set(re.findall(r"`make ([\w-]+)|^make ([\w-]+)", text, re.MULTILINE))
     makefile = (ROOT / "Makefile").read_text()
     assert all(f"\n{first or second}:" in makefile for first, second in targets)
+
+
+def test_what_the_doctor_says_is_to_be_done_names_commands_that_exist() -> None:
+    told = "\n".join(path.read_text() for path in (ROOT / "gateway" / "doctor").glob("*.py"))
+    named = set(re.findall(r"`gateway ([a-z-]+)", told))
+    assert "migrate" in named
+    assert named <= COMMANDS.keys()
 
 
 @pytest.mark.parametrize("name", ["README.md", *sorted(path.name for path in (ROOT / "docs").glob("*.md"))])
