@@ -33,6 +33,7 @@ COMMANDS = {
     "terminate": "stop a task, also while it is executed",
     "purge": "remove all that waits in a queue",
     "doctor": "say what is wrong with a setup and how to mend it",
+    "completion": "print a script that completes these commands in a shell",
 }
 
 
@@ -63,6 +64,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has seen enough; the interpreter must not try to flush it again.
         sys.stdout = io.TextIOWrapper(io.BytesIO())
         return ExitStatus.FAILED
+
+
+def every_parser() -> argparse.ArgumentParser:
+    """All commands with their options in one parser, for which every module is imported."""
+    parser = argparse.ArgumentParser(prog="gateway")
+    commands = parser.add_subparsers()
+    for name, purpose in COMMANDS.items():
+        _module_of(name).add_arguments(commands.add_parser(name, help=purpose))
+    return parser
 
 
 def _module_of(name: str) -> Command:
