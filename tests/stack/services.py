@@ -10,7 +10,7 @@ from uuid import uuid4
 import httpx
 
 from tests.postgres import TestDatabase
-from tests.stack.process import Process
+from tests.stack.process import START_SECONDS, Process
 from tests.waiting import until
 from workerapp.contract.tasks import CALLABLE_BY_NAME
 from workerapp.db.sealing import new_key
@@ -83,7 +83,7 @@ class Gateway(Process):
     def start(self) -> None:
         super().start()
         path = "/readyz" if self._becomes_ready else "/healthz"
-        until(lambda: self._answers(path))
+        until(lambda: self._answers(path), START_SECONDS)
 
     def _answers(self, path: str) -> bool:
         self.assert_running()
