@@ -252,6 +252,11 @@ def create(path: str, body: Body, answer: type[Answer], idempotency_key: str | N
     return Call(method="POST", path=path, answer=answer, body=body, headers=headers)
 
 
+def remove(path: str) -> Call[Model]:
+    """Remove or archive something."""
+    return Call(method="DELETE", path=path, answer=Model)
+
+
 def listing(
     path: str, item: type[Item], page_size: int | None = None, filters: Parameters | None = None
 ) -> Listing[Item]:

@@ -68,7 +68,8 @@ class Line:
             self.contact.was_reached |= isinstance(failure, RequestRefused)
             raise failure
         try:
-            answer = call.answer.model_validate_json(response.content)
+            is_empty = response.status_code == httpx.codes.NO_CONTENT
+            answer = call.answer.model_validate_json(b"{}" if is_empty else response.content)
         except ValidationError as error:
             raise foreign(response) from error
         self.contact.was_reached = True

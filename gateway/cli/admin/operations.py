@@ -1,12 +1,10 @@
-"""What the commands that control work share: they speak to the database, so they work whatever else is down."""
+"""What the actions of `gateway admin` share: they speak to the database, so they work whatever else is down."""
 
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -14,6 +12,7 @@ from psycopg.rows import dict_row
 
 from gateway.cli.failures import CommandFailed
 from gateway.cli.operator_database import add_database_argument, database_url
+from gateway.cli.rows import print_rows
 from gateway.operator_audit import note_operation
 from gateway.settings import GatewaySettings
 from workerapp.contract.events import CONTROL_CHANNEL, EVENT_CHANNEL
@@ -25,7 +24,6 @@ ROLE = "gateway_rw"
 #: After this a worker that does not report counts as dead, unless the gateway is told otherwise.
 DEAD_AFTER = GatewaySettings.model_fields["worker_dead_seconds"].default
 
-Row = Mapping[str, Any]
 Connection = psycopg.Connection[dict[str, Any]]
 
 
@@ -75,39 +73,4 @@ def end_task(options: argparse.Namespace, task_id: str, *, running: bool) -> Non
     elif running:
         print(f"The task {task_id} is a run's and ends with it: {task['status']}.")
     else:
-        print(f"The task {task_id} is being executed ({task['status']}); `gateway terminate` stops it.")
-
-
-def print_rows(rows: Iterable[Row], *, as_json: bool) -> None:
-    """As JSON, an object a line, or as a table for people."""
-    found = list(rows)
-    if as_json:
-        for row in found:
-            print(json.dumps(row, default=_plain))
-        return
-    if not found:
-        print("There is none.")
-        return
-    lines = [
-        [name.replace("_", " ") for name in found[0]],
-        *([_cell(value) for value in row.values()] for row in found),
-    ]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-
-
-def _plain(value: object) -> object:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat(sep=" ", timespec="seconds")
-    if isinstance(value, float):
-        return f"{value:.1f}"
-    if isinstance(value, list):
-        return ",".join(str(part) for part in value) or "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "-" if value is None else str(value)
+        print(f"The task {task_id} is being executed ({task['status']}); `gateway admin terminate` stops it.")

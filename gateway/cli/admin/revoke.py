@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from gateway.cli.admin.operations import add_operation_arguments, end_task
 from gateway.cli.failures import ExitStatus
-from gateway.cli.operations import add_operation_arguments, end_task
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

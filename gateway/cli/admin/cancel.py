@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from uuid import UUID
 
+from gateway.cli.admin.operations import add_operation_arguments, operating
 from gateway.cli.failures import CommandFailed, ExitStatus
-from gateway.cli.operations import add_operation_arguments, operating, print_rows
+from gateway.cli.rows import print_rows
 from gateway.operator_audit import note_operation
 from workerapp.contract.states import FINAL_RUN_STATUSES
 

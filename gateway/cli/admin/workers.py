@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from gateway.cli.admin.operations import DEAD_AFTER, add_operation_arguments, operating
 from gateway.cli.failures import ExitStatus
-from gateway.cli.operations import DEAD_AFTER, add_operation_arguments, operating, print_rows
+from gateway.cli.rows import print_rows
 
 _WORKERS = (
     "SELECT node, is_alive AS alive, pid, pool, concurrency, queues, active, reserved, started_at, seen_at"

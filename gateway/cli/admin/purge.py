@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 
+from gateway.cli.admin.operations import add_operation_arguments, operating
 from gateway.cli.failures import ExitStatus, UsageInvalid
-from gateway.cli.operations import add_operation_arguments, operating, print_rows
+from gateway.cli.rows import print_rows
 from gateway.operator_audit import note_operation
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("queue", help="the queue's name, as `gateway queues` shows it")
+    parser.add_argument("queue", help="the queue's name, as `gateway admin queues` shows it")
     parser.add_argument("--confirm", metavar="QUEUE", help="its name once more; asked for when it is not given")
     add_operation_arguments(parser)
 

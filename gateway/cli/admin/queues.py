@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from gateway.cli.admin.operations import DEAD_AFTER, add_operation_arguments, operating
 from gateway.cli.failures import ExitStatus
-from gateway.cli.operations import DEAD_AFTER, add_operation_arguments, operating, print_rows
+from gateway.cli.rows import print_rows
 
 _QUEUES = (
     "SELECT queue, ready, delayed, leased, oldest_ready_at, consumers, organization_count AS organizations"
