@@ -22,6 +22,7 @@ COMMANDS = {
     "tasks": "list, show, submit and cancel tasks",
     "events": "print what happened",
     "listen": "receive webhooks on this machine, verify and print them",
+    "webhooks": "who is told when runs end, what was sent, and sending it again",
     "serve": "serve the HTTP API, and nothing else",
     "migrate": "bring the database to the newest schema",
     "orgs": "create, list, show and remove organizations",
