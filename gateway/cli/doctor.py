@@ -22,7 +22,7 @@ from gateway.cli.operator_database import add_database_argument, database_url
 from gateway.cli.own_address import LOOPBACK
 from gateway.cli.own_postgres import LOGIN
 from gateway.cli.plain_text import printable, say
-from gateway.cli.server_options import ClientSettings
+from gateway.cli.server import ClientSettings
 from gateway.doctor.checks import CHECKS, GATEWAY_CHECKS
 from gateway.doctor.configuration import read_settings
 from gateway.doctor.examination import examine
