@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: demo test long check bench bench-runs bench-authentication bench-streams bench-webhooks faults webhook-faults soak \
-	fuzz clean
+.PHONY: demo test long check lint-contract reference release-contract bench bench-runs bench-authentication bench-streams \
+	bench-webhooks faults webhook-faults soak fuzz clean
 
 demo: $(VENV)/installed-app  ## start everything and run a bundled suite; ARGS=--exit ends with the run
 	@$(BIN)/gateway demo $(ARGS)
@@ -40,6 +40,17 @@ check: $(VENV)/installed-dev  ## format, lint, types, import directions, depende
 	$(BIN)/codespell
 	$(BIN)/openapi-spec-validator openapi.yaml
 
+# Rules of redocly.yaml; its program needs Node.js, and without one there is only what `make check` says of openapi.yaml.
+lint-contract:  ## hold openapi.yaml against the rules of redocly.yaml, where there is Node.js
+	@if ! command -v npm >/dev/null; then echo "lint-contract: skipped, for there is no Node.js with npm here"; \
+	else npm ci --silent && ./node_modules/.bin/redocly lint openapi.yaml; fi
+
+reference:  ## put another Swagger UI into gateway/reference; VERSION=5.35.0
+	sh gateway/reference/update.sh $(VERSION)
+
+release-contract: $(VENV)/installed-dev  ## keep openapi.yaml as what the next versions are compared with
+	$(BIN)/python -m tests.compatibility.keep
+
 bench: $(VENV)/installed-dev  ## measure; ARGS are those of python -m tests.bench
 	$(BIN)/python -m tests.bench $(ARGS)
 
@@ -68,7 +79,7 @@ fuzz: $(VENV)/installed-dev  ## ask the API for what is another organization's; 
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
 clean:  ## remove what these targets made here; the data of `gateway up` and `gateway demo` stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
+	rm -rf $(VENV) node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
