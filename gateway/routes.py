@@ -20,6 +20,8 @@ from gateway.api import (
     named_metrics,
     organization_events,
     organizations,
+    problems,
+    reference,
     run_comparison,
     run_export,
     run_groups,
@@ -148,7 +150,10 @@ def routes() -> list[BaseRoute]:
         _open("/healthz", service.health),
         _open("/readyz", service.readiness),
         _open("/metrics", service.metrics),
+        _open("/problems/{code}", problems.get_problem_kind),
         _open("/openapi.yaml", service.openapi),
+        _open("/docs", reference.get_reference),
+        _open("/docs/{file}", reference.get_reference_file),
     ]
 
 

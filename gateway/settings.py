@@ -33,6 +33,10 @@ class GatewaySettings(SharedSettings):
     #: Queues that `POST /v1/tasks` accepts besides the default one.
     task_queues: Words = ()
     run_deadline_seconds: float = Field(default=DAY, gt=0)
+    #: How large an answer to a `GET` is that is compressed, for callers that take it; 0: none is.
+    compression_min_bytes: int = Field(default=2048, ge=0)
+    #: Whether `/docs` answers, with the reference of the API; it does so without a key.
+    reference: bool = True
     #: How many configurations or endpoints one execution of a test set may have.
     max_runs_per_group: int = Field(default=20, ge=1)
 

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api.answers import Out, answer
+from gateway.api.conditions import answer_tagged, check_match
 from gateway.api.paging import PageQuery, not_found, page_limit, page_of, path_uuid, read_cursor, read_query
 from gateway.audit import note
 from gateway.errors import Archived
@@ -70,15 +71,33 @@ class Definition(Generic[_Item]):
             Archived: it is archived.
         """
         row = await self.find(connection, caller, key)
+        self.check_usable(row)
+        return row
+
+    def check_usable(self, row: Row[Any]) -> None:
+        """Raise `Archived` if it is."""
         if row.archived_at is not None:
-            raise Archived(f"The {self.what} {key} is archived and can no longer be used.")
+            raise Archived(f"The {self.what} {row.id} is archived and can no longer be used.")
+
+    async def find_same(self, connection: AsyncConnection, request: Request, caller: Caller, key: UUID) -> Row[Any]:
+        """Read one that the request changes, archived or not; nobody else changes it before the transaction ends.
+
+        Raises:
+            NotFound: there is none, or it is another organization's.
+            PreconditionFailed: it is another one than the request is for.
+        """
+        columns = self.table.c
+        mine = (columns.organization_id == caller.organization_id) & (columns.id == key)
+        await connection.execute(select(columns.id).where(mine).with_for_update(key_share=True))
+        row = await self.find(connection, caller, key)
+        check_match(request, self.item(row))
         return row
 
     async def get(self, request: Request, caller: Caller) -> Response:
         """Answer one."""
         key = path_uuid(request, self.path_name, self.what)
         async with tenant_transaction(services_of(request).engine, caller) as connection:
-            return answer(self.item(await self.find(connection, caller, key)))
+            return answer_tagged(request, self.item(await self.find(connection, caller, key)))
 
     async def list(self, request: Request, caller: Caller) -> Response:
         """Answer those that are not archived, the newest first."""
@@ -97,7 +116,7 @@ class Definition(Generic[_Item]):
         key = path_uuid(request, self.path_name, self.what)
         columns = self.table.c
         async with tenant_transaction(services_of(request).engine, caller) as connection:
-            await self.find(connection, caller, key)
+            await self.find_same(connection, request, caller, key)
             await connection.execute(
                 update(self.table)
                 .where(

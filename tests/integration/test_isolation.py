@@ -73,7 +73,7 @@ ACTIONS = (
     *("/secret", "/test", "/recover", "/resend", "/attempts"),
 )
 #: `/v1/ws` as a request that is no handshake.
-OPEN = {"/", "/healthz", "/readyz", "/metrics", "/openapi.yaml", "/v1/ws"}
+OPEN = {"/", "/healthz", "/readyz", "/metrics", "/openapi.yaml", "/docs", "/docs/{file}", "/problems/{code}", "/v1/ws"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ from gateway.api import (
 )
 from gateway.api.endpoints import Endpoint
 from gateway.api.invocations import Invocation, InvocationCreation
+from gateway.api.problems import ProblemKind, problem_kinds
+from gateway.api.routing import Resource
 from gateway.api.run_submission import RunSubmitted
 from gateway.api.service import About, Health
 from gateway.api.stream_tickets import StreamTicket, StreamTicketCreation
@@ -42,7 +45,6 @@ from gateway.api.test_runs import RunSettings, TestResult, TestRun
 from gateway.api.test_set_execution import TestSetExecution
 from gateway.api.test_sets import Reordering, TestSet, TestSetChange, TestSetCreation
 from gateway.api.tests import Added, Addition, Test
-from gateway.errors import ApiError
 from gateway.routes import routes
 from tests.contract import Contract, ContractBroken, contract
 from tests.rest import Gateway
@@ -58,6 +60,7 @@ from workerapp.contract.webhooks import PATTERNS, TEST_TYPE, WEBHOOK_TYPES
 MODELS: dict[str, type[BaseModel]] = {
     "Service": About,
     "Health": Health,
+    "ProblemKind": ProblemKind,
     "TaskSubmission": TaskSubmission,
     "TaskSubmitted": TaskSubmitted,
     "TaskSummary": TaskSummary,
@@ -208,6 +211,18 @@ def test_the_document_and_the_routes_name_the_same_operations() -> None:
     assert served == set(contract().operations())
 
 
+def test_the_document_and_the_routes_deprecate_the_same_operations() -> None:
+    told = {
+        (method.upper(), route.path): operation.deprecation and operation.deprecation.sunset.isoformat()
+        for route in routes()
+        if isinstance(route, Resource)
+        for method, operation in route.operations.items()
+    }
+    for key, operation in contract().operations().items():
+        assert operation.get("x-sunset") == told.get(key), key
+        assert operation.get("deprecated", False) == ("x-sunset" in operation), key
+
+
 def test_every_operation_has_a_name_of_its_own_and_says_which_errors_it_answers() -> None:
     operations = contract().operations()
     names = [operation["operationId"] for operation in operations.values()]
@@ -227,10 +242,59 @@ def test_operations_with_an_id_can_answer_that_there_is_nothing() -> None:
         assert "{" not in path or "404" in operation["responses"], path
 
 
+def test_every_operation_that_makes_something_takes_an_idempotency_key() -> None:
+    made = {"201", "202"}
+    others = {
+        # It is stored nowhere.
+        "createStreamTicket",
+        # What is to end has ended, or ends: asking twice is the same.
+        *("cancelTask", "cancelTestRun", "cancelRunGroup", "revokeTask", "terminateTask"),
+    }
+    without = {
+        operation["operationId"]
+        for (method, _), operation in contract().operations().items()
+        if method in ("POST", "PUT") and made & operation["responses"].keys()
+        if {"$ref": "#/components/parameters/IdempotencyKey"} not in operation.get("parameters", ())
+    }
+    assert without == others
+
+
+def test_names_of_operations_begin_with_a_verb_and_name_methods_of_clients() -> None:
+    verbs = {
+        *("list", "get", "create", "change", "replace", "archive", "add", "export", "import", "compare", "open"),
+        *("submit", "cancel", "execute", "invoke", "reorder", "retry", "rerun", "rescore", "stream"),
+        *("revoke", "rotate", "purge", "terminate"),
+    }
+    for (method, path), operation in contract().operations().items():
+        name = operation["operationId"]
+        assert re.fullmatch(r"[a-z]+([A-Z][a-z]+)+", name), name
+        verb = re.match("[a-z]+", name)
+        assert verb is not None
+        assert verb[0] in verbs, name
+        if method == "GET":
+            assert verb[0] in {"list", "get", "export", "compare", "stream", "open"}, name
+        if path.endswith("}") and method == "PATCH":
+            assert verb[0] == "change", name
+
+
+def test_every_tag_is_used_and_described_and_every_operation_says_what_it_does() -> None:
+    document = contract().document
+    described = {tag["name"] for tag in document["tags"] if tag["description"].endswith(".")}
+    used = {tag for operation in contract().operations().values() for tag in operation["tags"]}
+    assert used == described
+    assert all(operation["summary"] for operation in contract().operations().values())
+
+
+def test_every_answer_names_its_request() -> None:
+    for key, operation in contract().operations().items():
+        for status, answer in operation["responses"].items():
+            assert "X-Request-Id" in contract().resolve(answer)["headers"], (key, status)
+
+
 def test_every_error_code_is_in_the_document() -> None:
     text = json.dumps(contract().document["components"])
-    for kind in _subclasses(ApiError):
-        assert f"`{kind.code}`" in text, kind
+    for code in problem_kinds():
+        assert f"`{code}`" in text, code
 
 
 def test_every_event_type_of_a_stream_is_in_the_document() -> None:
@@ -316,12 +380,6 @@ def _is_input(model: type[BaseModel]) -> bool:
 def _limits(schema: dict[str, Any]) -> dict[str, Any]:
     """The limits of a schema and of its alternatives."""
     return {name: one[name] for one in (schema, *schema.get("anyOf", ())) for name in _LIMITS if name in one}
-
-
-def _subclasses(kind: type[ApiError]) -> set[type[ApiError]]:
-    return {kind} | {
-        deeper for child in kind.__subclasses__() for deeper in _subclasses(child) if "code" in vars(deeper)
-    }
 
 
 def _media_types(node: Any) -> list[dict[str, Any]]:

@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+import gateway.app  # noqa: F401 - with it every error there is
+from gateway.api.problems import problem_kinds
 from gateway.cli.main import COMMANDS
 from gateway.settings import GatewaySettings
 from gateway.stream.settings import StreamSettings
@@ -33,6 +35,13 @@ def test_every_setting_is_documented_and_nothing_else() -> None:
     text = (ROOT / "docs" / "settings.md").read_text()
     documented = set(re.findall(r"`((?:GATEWAY|CELERY|DATABASE|BROKER)_\w+)`", text))
     assert documented == variables() | {"GATEWAY_URL", "GATEWAY_API_KEY", "GATEWAY_WEBHOOK_SECRET"}
+
+
+def test_every_problem_is_documented_once_with_its_status_and_nothing_else() -> None:
+    text = (ROOT / "docs" / "errors.md").read_text()
+    rows = re.findall(r"^\| (\d{3}) \| `(\w+)` \| [^|]+ \| [^|]+ \|$", text, re.MULTILINE)
+    assert len(set(rows)) == len(rows)
+    assert set(rows) == {(str(kind.status), code) for code, kind in problem_kinds().items()}
 
 
 def test_the_example_environment_sets_what_there_is() -> None:
