@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ from gateway.api.test_set_execution import TestSetExecution
 from gateway.api.test_sets import Reordering, TestSet, TestSetChange, TestSetCreation
 from gateway.api.tests import Added, Addition, Test
 from gateway.routes import routes
-from tests.contract import Contract, ContractBroken, contract
+from tests.contract import Contract, ContractBroken, contract, read_events
 from tests.rest import Gateway
 from workerapp.contract import auth, judges, metrics
 from workerapp.contract.events import EventType
@@ -347,13 +348,37 @@ def test_every_object_of_the_document_is_held_against_a_model() -> None:
     assert objects == set(MODELS) | by_answers
 
 
+def test_every_request_and_answer_has_an_example() -> None:
+    without = [
+        (operation["operationId"], media["kind"])
+        for operation in contract().operations().values()
+        for holder in (operation.get("requestBody", {}), *operation["responses"].values())
+        for media in _media_types(contract().resolve(holder))
+        if "example" not in media and not _has_example(media["schema"])
+    ]
+    assert without == []
+
+
 def test_every_example_fits_its_schema() -> None:
-    checked = 0
-    for media in _media_types(contract().document):
-        if "example" in media and "json" in media["kind"]:
-            assert contract().errors(media["schema"], media["example"]) == []
-            checked += 1
-    assert checked > 15
+    examples = [
+        (media["schema"], media["example"])
+        for media in _media_types(contract().document)
+        if "example" in media
+        and ("json" in media["kind"] or "$ref" in media["schema"])
+        and "jsonl" not in media["kind"]
+    ]
+    examples += [(schema, example) for schema in _schemas(contract().document) for example in schema["examples"]]
+    assert len(examples) > 80
+    assert [(example, wrong) for schema, example in examples if (wrong := contract().errors(schema, example))] == []
+
+
+def test_the_example_of_a_stream_is_one() -> None:
+    said = contract().document["components"]["responses"]["EventStream"]["description"]
+    (text,) = re.findall(r"```text\n(.*?)```", said, re.DOTALL)
+    events = list(read_events([*text.splitlines(), ""]))
+    assert [name for name, _ in events] == ["message", "message", "draining"]
+    for name, data in events:
+        contract().check_event("the example", name, data)
 
 
 async def test_the_document_is_served_as_it_is(served: Gateway) -> None:
@@ -380,6 +405,26 @@ def _is_input(model: type[BaseModel]) -> bool:
 def _limits(schema: dict[str, Any]) -> dict[str, Any]:
     """The limits of a schema and of its alternatives."""
     return {name: one[name] for one in (schema, *schema.get("anyOf", ())) for name in _LIMITS if name in one}
+
+
+def _has_example(schema: dict[str, Any]) -> bool:
+    """Of its own, or of the items of a page."""
+    found = contract().resolve(schema)
+    items = found.get("properties", {}).get("items", {}).get("items")
+    return "examples" in found or (items is not None and "examples" in contract().resolve(items))
+
+
+def _schemas(node: Any) -> Iterator[dict[str, Any]]:
+    """Those that have examples."""
+    if isinstance(node, dict):
+        if isinstance(node.get("examples"), list):
+            yield node
+        for name, child in node.items():
+            if name not in ("example", "examples"):
+                yield from _schemas(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from _schemas(child)
 
 
 def _media_types(node: Any) -> list[dict[str, Any]]:
