@@ -10,13 +10,14 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api.answers import Out, answer
 from gateway.errors import ApiError
-from gateway.transport.compression import TAG_SUFFIX
+from gateway.transport.compression import FOR_EVERYBODY, TAG_SUFFIX
 
 _TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _DIGEST_LENGTH = 24
@@ -59,11 +60,13 @@ def answer_tagged(request: Request, body: Out) -> Response:
     return known or answer(body, headers={"ETag": f'"{content_tag(body)}"'})
 
 
-def answer_file(request: Request, content: bytes, media_type: str, headers: Mapping[str, str]) -> Response:
-    """A file that is the same for everybody, with its tag; or 304, if the caller has it."""
-    tag = _digest(content)
+def answer_file(
+    request: Request, content: bytes, media_type: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """A file that is the same for everybody, to be asked for again with its tag; or 304, if the caller has it."""
+    tag = _file_tag(content)
     answered = _known(request, tag) or Response(content, headers={"ETag": f'"{tag}"'}, media_type=media_type)
-    answered.headers.update(headers)
+    answered.headers.update({"Cache-Control": FOR_EVERYBODY, **(headers or {})})
     return answered
 
 
@@ -89,6 +92,10 @@ def content_tag(body: Out) -> str:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:_DIGEST_LENGTH]
+
+
+#: For files, which are read once.
+_file_tag = lru_cache(maxsize=16)(_digest)
 
 
 def _known(request: Request, tag: str) -> Response | None:

@@ -26,9 +26,7 @@ _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    # It may be kept, and is asked for again with its tag: another version has the same path.
-    "Cache-Control": "no-cache",
+    )
 }
 
 

@@ -81,7 +81,7 @@ async def metrics(request: Request) -> Response:
 
 
 async def openapi(request: Request) -> Response:
-    return answer_file(request, _document(), "application/yaml", {"Cache-Control": "no-cache"})
+    return answer_file(request, _document(), "application/yaml")
 
 
 @cache

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from functools import lru_cache
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 #: Of the tag of a compressed answer, which has other bytes than the one it was made of.
 TAG_SUFFIX = "-gzip"
+
+#: The `Cache-Control` of files that do not depend on who asks.
+FOR_EVERYBODY = "no-cache"
 
 _TYPES = ("application/json", "application/yaml", "text/html", "text/css", "text/javascript", "image/svg+xml")
 #: A higher one takes several times as long for some percent.
@@ -66,12 +70,8 @@ class _Answer:
         return length.isdecimal() and int(length) >= self._min_bytes and kind in _TYPES
 
     async def _send_compressed(self, beginning: Message, body: Message) -> None:
-        whole: bytes = body["body"]
-        if len(whole) <= _AT_ONCE_BYTES:
-            short = _compress(whole)
-        else:
-            short = await asyncio.to_thread(_compress, whole)
         headers = MutableHeaders(raw=beginning["headers"])
+        short = await _shorten(body["body"], is_for_everybody=headers.get("cache-control") == FOR_EVERYBODY)
         headers["content-encoding"] = "gzip"
         headers["content-length"] = str(len(short))
         tag = headers.get("etag", "")
@@ -81,8 +81,21 @@ class _Answer:
         await self._send({**body, "body": short})
 
 
+async def _shorten(body: bytes, *, is_for_everybody: bool) -> bytes:
+    if is_for_everybody:
+        # Nobody can have the server do it again and again without a key.
+        return await asyncio.to_thread(compress_once, body)
+    return _compress(body) if len(body) <= _AT_ONCE_BYTES else await asyncio.to_thread(_compress, body)
+
+
 def _compress(body: bytes) -> bytes:
     return gzip.compress(body, _LEVEL, mtime=0)
+
+
+@lru_cache(maxsize=16)
+def compress_once(body: bytes) -> bytes:
+    """The same, remembered."""
+    return _compress(body)
 
 
 def _takes_gzip(headers: Headers) -> bool:

@@ -7,8 +7,10 @@ import gzip
 import httpx
 import pytest
 
+from gateway.transport.compression import compress_once
 from tests.definitions import METRIC, add_test_set, created
 from tests.postgres import TestDatabase
+from tests.records import connect
 from tests.rest import Gateway, Tenant, gateway
 
 GZIP = {"Accept-Encoding": "gzip"}
@@ -39,6 +41,16 @@ async def test_it_is_sent_as_it_is_to_who_does_not(api: httpx.AsyncClient, metri
     assert "content-encoding" not in response.headers
     assert "Accept-Encoding" in response.headers["vary"]
     assert response.json()["description"] == LARGE["description"]
+
+
+async def test_a_task_varies_by_what_is_preferred_and_accepted(api: httpx.AsyncClient, database: TestDatabase) -> None:
+    task = (await api.post("/v1/tasks", json={"name": "echo"})).json()
+    with connect(database.admin_url) as admin:
+        state = "UPDATE task SET state = 'SUCCESS', result = to_jsonb(repeat('x', 5000)) WHERE id = %s"
+        admin.execute(state, (task["task_id"],))
+    read = await api.get(task["links"]["self"], headers=GZIP)
+    assert (read.headers["content-encoding"], read.headers["vary"]) == ("gzip", "Prefer, Accept-Encoding")
+    assert len(read.json()["result"]) == 5000
 
 
 async def test_a_compressed_answer_has_a_tag_of_its_own_that_means_the_same(
@@ -85,9 +97,12 @@ async def test_it_can_be_turned_off(database: TestDatabase, tenant: Tenant) -> N
         assert not {"content-encoding", "vary"} & response.headers.keys()
 
 
-async def test_an_answer_that_is_compressed_in_another_thread_is_whole(served: Gateway) -> None:
+async def test_what_everybody_gets_is_compressed_once_and_whole(served: Gateway) -> None:
+    compress_once.cache_clear()
     async with served.client() as client:
-        compressed = await client.get("/openapi.yaml", headers=GZIP)
+        for _ in range(3):
+            compressed = await client.get("/openapi.yaml", headers=GZIP)
+        assert compress_once.cache_info().misses == 1
         plain = await client.get("/openapi.yaml", headers={"Accept-Encoding": "identity"})
     assert compressed.headers["content-encoding"] == "gzip"
     assert int(compressed.headers["content-length"]) < len(plain.content) / 5
