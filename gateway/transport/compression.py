@@ -42,7 +42,7 @@ class Compression:
 
 
 class _Answer:
-    """One answer; its beginning is held until its whole body is there, which only short answers have at once."""
+    """One answer; its beginning is held until its body is there, which is compressed if that is the whole of it."""
 
     __slots__ = ("_beginning", "_min_bytes", "_scope", "_send")
 
@@ -58,11 +58,14 @@ class _Answer:
             if _takes_gzip(Headers(scope=self._scope)):
                 self._beginning = message
                 return
-        if self._beginning is not None:
-            await self._send_compressed(self._beginning, message)
-            self._beginning = None
-            return
-        await self._send(message)
+        beginning, self._beginning = self._beginning, None
+        if beginning is None:
+            await self._send(message)
+        elif message.get("more_body", False):
+            await self._send(beginning)
+            await self._send(message)
+        else:
+            await self._send_compressed(beginning, message)
 
     def _is_worth_it(self, headers: Headers) -> bool:
         length = headers.get("content-length", "")  # whose length is not known is no single message

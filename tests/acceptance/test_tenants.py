@@ -80,7 +80,7 @@ def test_every_route_hides_what_another_organization_owns(client: Client, strang
 
 def without_ids(answer: httpx.Response, ids: dict[str, str]) -> dict[str, Any]:
     """A problem, with the id that was asked for replaced by its name."""
-    body = answer.json() | {"request_id": None}
+    body = answer.json() | {"request_id": None, "trace_id": None}
     texts = {key: value for key, value in body.items() if isinstance(value, str)}
     for name, value in ids.items():
         texts = {key: text.replace(value, name) for key, text in texts.items()}
