@@ -35,6 +35,7 @@ UNCHECKED = {
     "tests/integration/test_websocket.py": "WebSockets, whose messages are no part of OpenAPI",
     "tests/stack/brokers.py": "asks no gateway",
     "tests/stack/broker_servers.py": "asks no gateway",
+    "tests/acceptance/test_cli_listen.py": "asks no gateway",
     "tests/acceptance/test_cli_operator.py": "the handshake of TLS",
     "tests/acceptance/test_proxy.py": "a WebSocket",
     "tests/acceptance/test_stream_isolation.py": "a thousand streams at once, whose events it compares",

@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from starlette.routing import Route
 
+from gateway.api.routing import Resource
 from gateway.routes import routes
 from tests.definitions import METRIC
 from tests.integration.test_isolation import BODIES
@@ -26,7 +26,7 @@ def routes_of_one() -> Iterator[tuple[str, str]]:
     """Every method of every path that names something by its id."""
     for route in routes():
         # What is under /v1/admin is the operator's and no organization's.
-        if isinstance(route, Route) and "{" in route.path and not route.path.startswith("/v1/admin/"):
+        if isinstance(route, Resource) and "{" in route.path and not route.path.startswith("/v1/admin/"):
             yield from ((method, route.path) for method in sorted((route.methods or set()) - {"HEAD"}))
 
 

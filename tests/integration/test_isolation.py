@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event
 from starlette.routing import Route
 
+from gateway.api.routing import Resource
 from gateway.routes import routes
 from tests.definitions import METRIC, TEST_SET, WEBHOOK, Configured, add_configuration, created
 from tests.postgres import TestDatabase
@@ -72,6 +73,8 @@ ACTIONS = (
     *("/retry", "/rerun", "/rescore", "/rotate"),
     *("/secret", "/test", "/recover", "/resend", "/attempts"),
 )
+#: What is the same for everybody.
+OPEN_BY_NAME = {"/docs/{file}", "/problems/{code}"}
 #: `/v1/ws` as a request that is no handshake.
 OPEN = {"/", "/healthz", "/readyz", "/metrics", "/openapi.yaml", "/docs", "/v1/ws"}
 
@@ -132,7 +135,7 @@ def operations() -> list[tuple[str, str]]:
     return sorted(
         (method, route.path)
         for route in routes()
-        if isinstance(route, Route) and "{" in route.path and not route.path.startswith("/v1/admin/")
+        if isinstance(route, Resource) and "{" in route.path and not route.path.startswith("/v1/admin/")
         for method in (route.methods or set()) - {"HEAD"}
     )
 
@@ -170,6 +173,8 @@ def bodiless(response: httpx.Response) -> dict[str, Any]:
 def test_every_path_is_an_open_one_a_list_or_a_maker_or_has_an_id() -> None:
     plain = {route.path for route in routes() if isinstance(route, Route) and "{" not in route.path}
     assert plain == LISTS | MAKERS | ADMIN | OPEN | {EVENTS, KEYS, AUDIT}
+    open_by_name = {route.path for route in routes() if isinstance(route, Route) and "{" in route.path}
+    assert open_by_name - {path for _, path in operations() + admin_operations()} == OPEN_BY_NAME
 
 
 @pytest.mark.parametrize(("method", "path"), operations())
