@@ -250,6 +250,8 @@ def test_every_operation_that_makes_something_takes_an_idempotency_key() -> None
         "createStreamTicket",
         # What is to end has ended, or ends: asking twice is the same.
         *("cancelTask", "cancelTestRun", "cancelRunGroup", "revokeTask", "terminateTask"),
+        # A receiver knows by the delivery's id what it has got already.
+        *("recoverWebhookDeliveries", "resendWebhookDelivery"),
     }
     without = {
         operation["operationId"]
@@ -264,7 +266,7 @@ def test_names_of_operations_begin_with_a_verb_and_name_methods_of_clients() -> 
     verbs = {
         *("list", "get", "create", "change", "replace", "archive", "add", "export", "import", "compare", "open"),
         *("submit", "cancel", "execute", "invoke", "reorder", "retry", "rerun", "rescore", "stream"),
-        *("revoke", "rotate", "purge", "terminate"),
+        *("revoke", "rotate", "remove", "purge", "terminate", "test", "recover", "resend"),
     }
     for (method, path), operation in contract().operations().items():
         name = operation["operationId"]
@@ -286,10 +288,14 @@ def test_every_tag_is_used_and_described_and_every_operation_says_what_it_does()
     assert all(operation["summary"] for operation in contract().operations().values())
 
 
-def test_every_answer_names_its_request() -> None:
-    for key, operation in contract().operations().items():
-        for status, answer in operation["responses"].items():
-            assert "X-Request-Id" in contract().resolve(answer)["headers"], (key, status)
+def test_every_answer_names_its_request_and_every_refusal_is_a_problem() -> None:
+    for (method, path), operation in contract().operations().items():
+        assert re.fullmatch(r"(/[a-z.-]+|/v1|/\{[a-z_]+\})+|/", path), path
+        for status, item in operation["responses"].items():
+            answer = contract().resolve(item)
+            assert "X-Request-Id" in answer["headers"], (method, path, status)
+            if status >= "400":
+                assert list(answer["content"]) == ["application/problem+json"], (method, path, status)
 
 
 def test_every_error_code_is_in_the_document() -> None:
