@@ -140,9 +140,12 @@ class Contract:
             if name not in known:
                 raise ContractBroken(f"{where}: the parameter {name} is not in the document")
             schema = self.resolve(known[name]["schema"])
-            schema = schema["items"] if schema.get("type") == "array" else schema
-            value = int(text) if self.resolve(schema).get("type") == "integer" else text
-            self._report(f"{where}: the parameter {name}", self.errors(schema, value))
+            one = schema["items"] if schema.get("type") == "array" else schema
+            # Where lists do not explode, one parameter has all their values.
+            parts = [text] if known[name].get("explode", True) else text.split(",")
+            for part in parts:
+                value = int(part) if self.resolve(one).get("type") == "integer" else part
+                self._report(f"{where}: the parameter {name}", self.errors(one, value))
 
     def _parameters(self, operation: dict[str, Any]) -> list[dict[str, Any]]:
         holder = next(

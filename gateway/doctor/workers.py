@@ -91,7 +91,7 @@ def look_at_queues(setup: Setup) -> Iterable[Finding]:
             fine = False
             yield warning(
                 f"{row['ready']} messages wait in the queue {row['queue']}, which no worker consumes",
-                f"start one: `celery -A workerapp worker -Q {row['queue']}`, or `gateway purge {row['queue']}`",
+                f"start one: `celery -A workerapp worker -Q {row['queue']}`, or `gateway admin purge {row['queue']}`",
             )
         elif row["ready"] and row["waits"] > _BACKLOG_SECONDS:
             fine = False
