@@ -41,6 +41,7 @@ from gateway.settings import GatewaySettings
 from gateway.stream.event_log import EventLog
 from gateway.stream.hub import Hub
 from gateway.stream.tail import Tail
+from gateway.submission.task_types import TaskTypes
 from gateway.transport.admission import Admission
 from gateway.transport.answer_headers import AnswerHeaders
 from gateway.transport.compression import Compression
@@ -126,6 +127,7 @@ async def _lifespan(settings: GatewaySettings, hub: Hub, metrics: Metrics, clock
             engine, seconds=settings.stream_token_seconds, cache_seconds=settings.key_cache_seconds
         ),
         launcher=Launcher(Producer(settings.default_queue)),
+        task_types=TaskTypes(engine, settings, clock),
         hints=Hints(engine),
         hub=hub,
         log=EventLog(engine),

@@ -13,6 +13,8 @@ from gateway.api import (
     admin,
     api_keys,
     audit_events,
+    bulk_cancel,
+    bulk_retry,
     endpoints,
     events,
     group_differences,
@@ -29,6 +31,8 @@ from gateway.api import (
     run_statistics,
     service,
     stream_tickets,
+    task_submission,
+    task_types,
     tasks,
     test_configurations,
     test_exports,
@@ -63,7 +67,10 @@ Open = Callable[[Request], Awaitable[Response]]
 def routes() -> list[BaseRoute]:
     """Every path there is."""
     return [
-        resource("/v1/tasks", post=submits(tasks.submit_task, "task.submit"), get=reads(tasks.list_tasks)),
+        resource("/v1/task-types", get=reads(task_types.list_task_types)),
+        resource("/v1/task-types/{task_type}", get=reads(task_types.get_task_type)),
+        resource("/v1/tasks", post=submits(task_submission.submit_task, "task.submit"), get=reads(tasks.list_tasks)),
+        resource("/v1/tasks/cancel", post=submits(bulk_cancel.cancel_tasks, "task.cancel_many")),
         resource("/v1/tasks/{task_id}", get=reads(tasks.get_task)),
         resource("/v1/tasks/{task_id}/cancel", post=submits(tasks.cancel_task, "task.cancel")),
         resource("/v1/tasks/{task_id}/events", get=reads_stream(events.stream_task_events)),
@@ -108,6 +115,8 @@ def routes() -> list[BaseRoute]:
             patch=writes(named_metrics.change_metric, "metric.change"),
         ),
         resource("/v1/test-runs", get=reads(test_runs.list_test_runs)),
+        resource("/v1/test-runs/cancel", post=writes(bulk_cancel.cancel_test_runs, "test_run.cancel_many")),
+        resource("/v1/test-runs/retry", post=writes(bulk_retry.retry_test_runs, "test_run.retry_many")),
         resource("/v1/test-runs/{test_run_id}", get=reads(test_runs.get_test_run)),
         resource("/v1/test-runs/{test_run_id}/cancel", post=writes(test_runs.cancel_test_run, "test_run.cancel")),
         resource("/v1/test-runs/{test_run_id}/results", get=reads(test_runs.list_test_results)),

@@ -57,7 +57,7 @@ def test_tasks_are_submitted_shown_listed_and_cancelled(caller: Caller) -> None:
     assert (done["status"], "hello" in done["result"]) == ("SUCCESS", True)
     (submitted,) = caller.lines("tasks", "submit", "tests.add", "1", "2")
     assert caller.client.ended(submitted["task_id"])["result"] == 3, "what is JSON is sent as that"
-    (failed,) = caller.lines("tasks", "submit", "tests.fail", "--kwargs", "{}", "--wait", status=1)
+    (failed,) = caller.lines("tasks", "submit", "tests.fail", "--kwargs", '{"message": "no"}', "--wait", status=1)
     assert failed["status"] == "FAILURE"
     assert [task["task_id"] for task in caller.lines("tasks", "list", "--limit", "2")] == [
         failed["task_id"],
@@ -75,6 +75,8 @@ def test_tasks_are_submitted_shown_listed_and_cancelled(caller: Caller) -> None:
     assert f"{done['task_id']}  echo" in screen
     wrong = caller.run("tasks", "submit", "echo", "--kwargs", "[]")
     assert (wrong.status, "is not an object" in wrong.stderr) == (2, True)
+    missing = caller.run("tasks", "submit", "tests.fail")
+    assert (missing.status, "/kwargs/message: This argument is missing." in missing.stderr) == (2, True)
     refused = caller.run("tasks", "submit", "os.system")
     assert (refused.status, "task_not_allowed" in refused.stderr, refused.stdout) == (2, True, "")
 

@@ -73,8 +73,12 @@ class Gateway(Process):
         self._becomes_ready = ready
         self.port = free_port()
         arguments = ["-m", "gateway.cli.main", "serve", "--port", str(self.port)]
-        allowed = {"GATEWAY_TASK_ALLOW": ",".join((*CALLABLE_BY_NAME, "tests.*"))}
-        super().__init__("gateway", arguments, shared_environment(database) | allowed | dict(environment or {}))
+        tasks = {
+            "GATEWAY_TASK_ALLOW": ",".join((*CALLABLE_BY_NAME, "tests.*")),
+            # What a worker has told of its tasks is known as soon as it is ready.
+            "GATEWAY_TASK_TYPE_CACHE_SECONDS": "0",
+        }
+        super().__init__("gateway", arguments, shared_environment(database) | tasks | dict(environment or {}))
 
     @property
     def url(self) -> str:
