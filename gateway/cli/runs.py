@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="list runs, the latest first")
     listing.set_defaults(action=_list)
-    listing.add_argument("--status", help="only those in this state, such as partial")
+    listing.add_argument("--status", type=words, metavar="A,B", help="only those in these states, such as partial")
     listing.add_argument(
         "--configuration", dest="test_configuration_id", metavar="ID", help="only those of this configuration"
     )

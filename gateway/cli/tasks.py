@@ -9,13 +9,15 @@ import argparse
 import json
 from typing import Any
 
-from gateway.cli.arguments import at_least_one
+from gateway.cli.arguments import at_least_one, instant, seconds, words
 from gateway.cli.failures import ExitStatus
 from gateway.cli.findings import first_of, print_found, print_one
 from gateway.cli.interruption import ending_at_once
 from gateway.cli.server import add_json_argument, add_server_arguments, prints_json, talking
 
 _COLUMNS = ("task_id", "name", "status", "queue", "worker", "created_at", "finished_at")
+#: What a submission may say beside the task's name and arguments.
+_OPTIONS = ("queue", "countdown", "expires", "priority")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="list tasks, the latest first")
     listing.set_defaults(action=_list)
-    listing.add_argument("--status", help="only those in this state, such as FAILURE")
+    listing.add_argument("--status", type=words, metavar="A,B", help="only those in these states, such as FAILURE")
     listing.add_argument("--limit", type=at_least_one, metavar="N", help="the latest N (default: all)")
     show = actions.add_parser("show", help="show one, with what came of it")
     show.set_defaults(action=_show)
@@ -33,6 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     submit.add_argument("args", nargs="*", metavar="ARG", help="an argument: JSON, or a text as it is")
     submit.add_argument("--kwargs", type=_json_object, default={}, metavar="JSON", help="named arguments, as an object")
     submit.add_argument("--queue", help="another queue than the usual one")
+    beginning = submit.add_mutually_exclusive_group()
+    beginning.add_argument("--countdown", type=seconds, metavar="SECONDS", help="not before so many seconds are over")
+    beginning.add_argument("--eta", type=instant, metavar="TIME", help="not before this time")
+    submit.add_argument("--expires", type=seconds, metavar="SECONDS", help="only if it begins within so many seconds")
+    submit.add_argument("--priority", type=int, metavar="N", help="from 0 to 9, those with the highest first")
     submit.add_argument("--wait", action="store_true", help="wait for the end, and exit with 1 if it is not SUCCESS")
     cancel = actions.add_parser("cancel", help="cancel one; one that has ended stays as it is")
     cancel.set_defaults(action=_cancel)
@@ -64,7 +71,9 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _submit(options: argparse.Namespace) -> int:
-    further = {} if options.queue is None else {"queue": options.queue}
+    given = {name: getattr(options, name) for name in _OPTIONS}
+    given["eta"] = options.eta and options.eta.isoformat()
+    further = {name: value for name, value in given.items() if value is not None}
     with talking(options) as client:
         submitted = client.submit_task(
             options.name, [_argument(text) for text in options.args], options.kwargs, **further

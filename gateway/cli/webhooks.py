@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from datetime import datetime
 
-from gateway.cli.arguments import at_least_one, words
+from gateway.cli.arguments import at_least_one, instant, words
 from gateway.cli.failures import ExitStatus
 from gateway.cli.findings import first_of, print_found, print_one
 from gateway.cli.interruption import ending_at_once
@@ -44,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     resending.add_argument("webhook_delivery_id", metavar="DELIVERY", help="the delivery's id")
     recovering = actions.add_parser("recover", help="send again what an endpoint did not take")
     recovering.set_defaults(action=_recover)
-    recovering.add_argument("--since", type=_time, required=True, metavar="TIME", help="such as 2026-11-26T09:00")
-    recovering.add_argument("--until", type=_time, metavar="TIME", help="the first moment that is too late")
+    recovering.add_argument("--since", type=instant, required=True, metavar="TIME", help="such as 2026-11-26T09:00")
+    recovering.add_argument("--until", type=instant, metavar="TIME", help="the first moment that is too late")
     for action in (testing, recovering):
         action.add_argument("webhook_endpoint_id", metavar="ENDPOINT", help="the endpoint's id")
     for action in (endpoints, deliveries):
@@ -97,11 +96,3 @@ def _recover(options: argparse.Namespace) -> None:
 def _do(options: argparse.Namespace, path: str, body: dict[str, object]) -> None:
     with talking(options) as client:
         print_one(client.send(create(path, body, Model)), as_json=prints_json(options))
-
-
-def _time(text: str) -> datetime:
-    """A moment; without a zone it is the clock's on the wall."""
-    try:
-        return datetime.fromisoformat(text).astimezone()
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is not a time, such as 2026-11-26T09:00 or …:00Z") from None

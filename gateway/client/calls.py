@@ -194,13 +194,13 @@ def rescore(
     return create(f"{run.subject.path}/rescore", body, RunSubmitted, idempotency_key)
 
 
-def list_tasks(*, page_size: int | None = None, **filters: str) -> Listing[Task]:
-    """Tasks, the latest first; `filters` are the parameters of `GET /v1/tasks`."""
+def list_tasks(*, page_size: int | None = None, **filters: str | Sequence[str]) -> Listing[Task]:
+    """Tasks, the latest first; `filters` are those of `GET /v1/tasks`, but `fields`, for a task has all of them."""
     return listing("/v1/tasks", Task, page_size, filters)
 
 
-def list_test_runs(*, page_size: int | None = None, **filters: str) -> Listing[TestRun]:
-    """Runs, the latest first; `filters` are the parameters of `GET /v1/test-runs`."""
+def list_test_runs(*, page_size: int | None = None, **filters: str | Sequence[str]) -> Listing[TestRun]:
+    """Runs, the latest first; `filters` are those of `GET /v1/test-runs`, but `fields`, for a run has all of them."""
     return listing("/v1/test-runs", TestRun, page_size, filters)
 
 

@@ -134,6 +134,8 @@ class Task(State):
     worker: str | None = None
     retries: int = 0
     test_run_id: str | None = None
+    eta: datetime | None = None
+    expires_at: datetime | None = None
     result: Any = None
     error: str | None = None
     error_type: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def test_tasks_are_submitted_shown_listed_and_cancelled(caller: Caller) -> None:
         failed["task_id"],
         submitted["task_id"],
     ]
-    (only,) = caller.lines("tasks", "list", "--status", "FAILURE")
+    (only,) = caller.lines("tasks", "list", "--status", "FAILURE,REVOKED")
     assert only["task_id"] == failed["task_id"]
     (shown,) = caller.lines("tasks", "show", done["task_id"])
     assert shown == done
@@ -79,6 +80,21 @@ def test_tasks_are_submitted_shown_listed_and_cancelled(caller: Caller) -> None:
     assert (missing.status, "/kwargs/message: This argument is missing." in missing.stderr) == (2, True)
     refused = caller.run("tasks", "submit", "os.system")
     assert (refused.status, "task_not_allowed" in refused.stderr, refused.stdout) == (2, True, "")
+
+
+def test_a_task_is_submitted_for_later(caller: Caller) -> None:
+    (submitted,) = caller.lines(
+        "tasks", "submit", "echo", "x", "--countdown", "600", "--expires", "900", "--priority", "9"
+    )
+    (waiting,) = caller.lines("tasks", "list", "--status", "PENDING")
+    assert waiting["task_id"] == submitted["task_id"]
+    begins, ends = (datetime.fromisoformat(waiting[name]) for name in ("eta", "expires_at"))
+    assert ends - begins == timedelta(seconds=300)
+    (submitted,) = caller.lines("tasks", "submit", "echo", "x", "--eta", "2020-01-01T00:00Z", "--wait")
+    assert (submitted["status"], submitted["eta"][:10]) == ("SUCCESS", "2020-01-01")
+    for wrong in (["--countdown", "nan"], ["--countdown", "1", "--eta", "2020-01-01"], ["--priority", "10"]):
+        refused = caller.run("tasks", "submit", "echo", "x", *wrong)
+        assert (refused.status, refused.stdout) == (2, ""), refused.stderr
 
 
 def test_runs_are_listed_shown_read_retried_and_cancelled(caller: Caller, app: Application) -> None:
