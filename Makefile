@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: demo test long check lint-contract reference release-contract bench bench-runs bench-authentication bench-streams \
+.PHONY: demo test long check lint-contract reference release-contract bench bench-runs bench-authentication bench-requests bench-streams \
 	bench-webhooks faults webhook-faults soak fuzz clean
 
 demo: $(VENV)/installed-app  ## start everything and run a bundled suite; ARGS=--exit ends with the run
@@ -60,6 +60,9 @@ bench-runs: $(VENV)/installed-dev  ## measure runs next to a bare loop; ARGS='--
 
 bench-authentication: $(VENV)/installed-dev  ## measure what it costs to know the caller; ARGS='--algorithm ES256'
 	$(BIN)/python -m tests.bench.authentication $(ARGS)
+
+bench-requests: $(VENV)/installed-dev  ## measure status reads and executions next to a bare handler; ARGS='--alone --rounds 5'
+	$(BIN)/python -m tests.bench.requests $(ARGS)
 
 bench-streams: $(VENV)/installed-dev  ## measure streams next to other servers; ARGS='--only gateway bare --clients 1000 --rate 20'
 	$(BIN)/python -m tests.bench.streams $(ARGS)

@@ -370,5 +370,5 @@ def _is_outage(error: DBAPIError) -> bool:
         asyncpg.InterfaceError,
         asyncpg.InternalClientError,
     )
-    cause = error.orig.__cause__ if error.orig is not None else None
-    return error.connection_invalidated or isinstance(cause, outages)
+    causes = (error.orig, error.orig.__cause__ if error.orig is not None else None)
+    return error.connection_invalidated or any(isinstance(cause, outages) for cause in causes)

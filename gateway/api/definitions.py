@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from types import SimpleNamespace
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Row, Table, func, insert, select, update
+from sqlalchemy import Row, Table, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,6 +21,7 @@ from gateway.audit import note
 from gateway.errors import Archived
 from gateway.services import services_of
 from workerapp.contract.caller import Caller
+from workerapp.db.direct import DirectStatement
 from workerapp.db.tenant import tenant_transaction
 
 _Item = TypeVar("_Item", bound=Out)
@@ -63,18 +66,22 @@ class Definition(Generic[_Item]):
         if (await connection.execute(statement)).one_or_none() is None:
             raise not_found(self.what, key)
 
-    async def find_usable(self, connection: AsyncConnection, caller: Caller, key: UUID) -> Row[Any]:
-        """Read one that is to be used.
+    async def find_usable(self, connection: AsyncConnection, caller: Caller, key: UUID) -> Any:
+        """Read the columns of one that is to be used.
 
         Raises:
             NotFound: there is none, or it is another organization's.
             Archived: it is archived.
         """
-        row = await self.find(connection, caller, key)
+        asked = {"organization_id": caller.organization_id, "id": key}
+        columns = await _row_of(self.table).fetch_one(connection, asked)
+        if columns is None:
+            raise not_found(self.what, key)
+        row = SimpleNamespace(**columns)
         self.check_usable(row)
         return row
 
-    def check_usable(self, row: Row[Any]) -> None:
+    def check_usable(self, row: Any) -> None:
         """Raise `Archived` if it is."""
         if row.archived_at is not None:
             raise Archived(f"The {self.what} {row.id} is archived and can no longer be used.")
@@ -129,3 +136,9 @@ class Definition(Generic[_Item]):
 
     def _select(self, caller: Caller) -> Any:
         return select(*self.table.c, *self.extra).where(self.table.c.organization_id == caller.organization_id)
+
+
+@cache
+def _row_of(table: Table) -> DirectStatement:
+    is_it = (table.c.organization_id == bindparam("organization_id")) & (table.c.id == bindparam("id"))
+    return DirectStatement(select(table).where(is_it))

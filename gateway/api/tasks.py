@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import Row, bindparam, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,6 +23,7 @@ from workerapp.contract.caller import Caller
 from workerapp.contract.events import CONTROL_CHANNEL, EVENT_CHANNEL
 from workerapp.contract.states import FINAL_TASK_STATES
 from workerapp.db import tables
+from workerapp.db.direct import DirectStatement
 from workerapp.db.tenant import tenant_transaction
 
 WHAT = "task"
@@ -76,6 +77,9 @@ _WHOLE = (
     func.task_error_message(_task.error).label("error"),
     _task.error["exc_type"].astext.label("error_type"),
 )
+_FIND = DirectStatement(
+    select(*_WHOLE).where(_task.organization_id == bindparam("organization_id"), _task.id == bindparam("task_id"))
+)
 _CANCEL = text("SELECT cancel_task(:id)")
 _SORTING = Sorting(
     created_at=_task.created_at,
@@ -116,8 +120,7 @@ async def find_task(connection: AsyncConnection, caller: Caller, task_id: str) -
     Raises:
         NotFound: there is none, or it is another organization's.
     """
-    statement = select(*_WHOLE).where(_task.organization_id == caller.organization_id, _task.id == task_id)
-    row = (await connection.execute(statement)).mappings().one_or_none()
+    row = await _FIND.fetch_one(connection, {"organization_id": caller.organization_id, "task_id": task_id})
     if row is None:
         raise not_found(WHAT, task_id)
     return Task(**row, links=task_links(task_id, row["test_run_id"]))
