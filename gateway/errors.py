@@ -13,8 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.responses import Response
 
 MEDIA_TYPE = "application/problem+json"
-#: `gateway.api.problems` answers there what the code means.
-TYPE_PREFIX = "/problems/"
+TYPE_PREFIX = "urn:task-status-gateway:problem:"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,9 +37,9 @@ class Fault:
 class ApiError(Exception):
     """An answer that is an error; the message is a sentence for the caller."""
 
-    status: ClassVar[int]
-    code: ClassVar[str]
-    title: ClassVar[str]
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    title: ClassVar[str] = "Internal error"
 
     def __init__(self, detail: str, *, faults: Iterable[Fault] = (), headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -50,9 +49,7 @@ class ApiError(Exception):
 
 
 class InternalError(ApiError):
-    """A fault of the server's."""
-
-    status, code, title = 500, "internal_error", "Internal error"
+    """A fault of ours."""
 
     def __init__(self) -> None:
         super().__init__("The server failed to answer; its log has the reason under this request id.")
@@ -332,8 +329,8 @@ class NotReady(Unavailable):
     code, title = "not_ready", "The server is not ready"
 
 
-def problem(error: ApiError, request_id: str, trace_id: str | None = None) -> Response:
-    """The answer for an error; `trace_id` is the caller's own name of what the request is a part of."""
+def problem(error: ApiError, request_id: str) -> Response:
+    """The answer for an error."""
     body = {
         "type": TYPE_PREFIX + error.code,
         "title": error.title,
@@ -341,7 +338,6 @@ def problem(error: ApiError, request_id: str, trace_id: str | None = None) -> Re
         "code": error.code,
         "detail": error.detail,
         "request_id": request_id,
-        "trace_id": trace_id or request_id,
     }
     if error.faults:
         body["errors"] = [fault.as_json() for fault in error.faults]
@@ -370,5 +366,5 @@ def _is_outage(error: DBAPIError) -> bool:
         asyncpg.InterfaceError,
         asyncpg.InternalClientError,
     )
-    causes = (error.orig, error.orig.__cause__ if error.orig is not None else None)
-    return error.connection_invalidated or any(isinstance(cause, outages) for cause in causes)
+    cause = error.orig.__cause__ if error.orig is not None else None
+    return error.connection_invalidated or isinstance(cause, outages)

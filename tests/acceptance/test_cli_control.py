@@ -28,7 +28,7 @@ def organization_id(admin: psycopg.Connection) -> UUID:
 
 
 def gateway(database: TestDatabase, *arguments: str) -> Ended:
-    return run_command("admin", *arguments, environment={"DATABASE_URL": database.url})
+    return run_command(*arguments, environment={"DATABASE_URL": database.url})
 
 
 def lines(database: TestDatabase, *arguments: str) -> list[dict[str, Any]]:
@@ -51,18 +51,15 @@ def test_workers_tasks_and_queues_are_listed(
     publish(admin, organization_id, "waiting")
     tasks = [{"id": running, "name": "echo", "started_at": "2026-01-01T00:00:00+00:00", "pid": 9}]
     report = "SELECT worker_report('one@test', 7, now(), 'prefork', 2, '{celery}', %s)"
-    listed = []
-    for what in ("workers", "tasks", "queues"):
-        admin.execute(report, (Jsonb(tasks),))  # a command takes its time, and a silent worker counts as gone
-        listed += lines(database, what)
-    worker, task, queue = listed
+    admin.execute(report, (Jsonb(tasks),))
+    ((worker,), (task,), (queue,)) = (lines(database, what) for what in ("workers", "tasks", "queues"))
     assert (worker["node"], worker["alive"], worker["active"]) == ("one@test", True, 1)
     assert (task["task_id"], task["organization"], task["node"]) == (running, "acme", "one@test")
     assert (queue["queue"], queue["ready"], queue["consumers"]) == ("celery", 1, 1)
     assert lines(database, "queues", "--by-organization") == [
         {"queue": "celery", "organization": "acme", "ready": 1, "delayed": 0, "leased": 0}
     ]
-    admin.execute(report, (Jsonb(tasks),))
+    admin.execute(report, (Jsonb(tasks),))  # the commands took their time, and a silent worker counts as gone
     assert gateway(database, "workers").stdout.splitlines()[1].startswith("one@test  yes    7    prefork")
 
 
@@ -72,11 +69,11 @@ def test_a_task_is_revoked_or_terminated(
     waiting = publish(admin, organization_id, "waiting")
     assert gateway(database, "revoke", waiting).stdout == "The task waiting has ended: REVOKED.\n"
     running = add_task(admin, organization_id, state="STARTED")
-    assert "`gateway admin terminate` stops it" in gateway(database, "revoke", running).stdout
+    assert "`gateway terminate` stops it" in gateway(database, "revoke", running).stdout
     (ended,) = lines(database, "terminate", running)
     assert ended["status"] == "REVOKED"
     unknown = gateway(database, "terminate", "unknown")
-    assert (unknown.status, unknown.stderr) == (1, "gateway admin: there is no task unknown\n")
+    assert (unknown.status, unknown.stderr) == (1, "gateway terminate: there is no task unknown\n")
 
 
 def test_a_run_is_cancelled(database: TestDatabase, admin: psycopg.Connection, organization_id: UUID) -> None:

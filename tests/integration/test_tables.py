@@ -26,7 +26,6 @@ BEHIND_FUNCTIONS = {
     "event_log",
     "stream_token_key",
     "sweep_step",
-    "task_type",
     "worker_heartbeat",
 }
 

@@ -31,7 +31,6 @@ REPEATABLE = (
     "endpoints.sql",
     "webhooks.sql",
     "control.sql",
-    "task_types.sql",
     "sweep.sql",
     "adoption.sql",
     "keys.sql",
