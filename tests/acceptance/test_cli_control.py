@@ -51,15 +51,18 @@ def test_workers_tasks_and_queues_are_listed(
     publish(admin, organization_id, "waiting")
     tasks = [{"id": running, "name": "echo", "started_at": "2026-01-01T00:00:00+00:00", "pid": 9}]
     report = "SELECT worker_report('one@test', 7, now(), 'prefork', 2, '{celery}', %s)"
-    admin.execute(report, (Jsonb(tasks),))
-    ((worker,), (task,), (queue,)) = (lines(database, what) for what in ("workers", "tasks", "queues"))
+    listed = []
+    for what in ("workers", "tasks", "queues"):
+        admin.execute(report, (Jsonb(tasks),))  # a command takes its time, and a silent worker counts as gone
+        listed += lines(database, what)
+    worker, task, queue = listed
     assert (worker["node"], worker["alive"], worker["active"]) == ("one@test", True, 1)
     assert (task["task_id"], task["organization"], task["node"]) == (running, "acme", "one@test")
     assert (queue["queue"], queue["ready"], queue["consumers"]) == ("celery", 1, 1)
     assert lines(database, "queues", "--by-organization") == [
         {"queue": "celery", "organization": "acme", "ready": 1, "delayed": 0, "leased": 0}
     ]
-    admin.execute(report, (Jsonb(tasks),))  # the commands took their time, and a silent worker counts as gone
+    admin.execute(report, (Jsonb(tasks),))
     assert gateway(database, "workers").stdout.splitlines()[1].startswith("one@test  yes    7    prefork")
 
 

@@ -39,7 +39,9 @@ NEVER = 60.0
 
 @pytest.fixture(scope="module")
 def worker(module_database: TestDatabase) -> Iterator[Worker]:
-    with canvas_worker(module_database, environment={"GATEWAY_RESULT_MAX_BYTES": "20000"}) as running:
+    # Listeners are counted here, and whoever sends webhooks is one.
+    environment = {"GATEWAY_RESULT_MAX_BYTES": "20000", "GATEWAY_WEBHOOK_CONCURRENCY": "0"}
+    with canvas_worker(module_database, environment=environment) as running:
         yield running
 
 
