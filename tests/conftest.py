@@ -61,6 +61,13 @@ def database(postgres: PostgresServer, template_database: str) -> Iterator[TestD
         yield copy
 
 
+@pytest.fixture(scope="module")
+def module_database(postgres: PostgresServer, template_database: str) -> Iterator[TestDatabase]:
+    """One database for a module whose tests do not mind each other."""
+    with copied_database(postgres, template_database) as copy:
+        yield copy
+
+
 @pytest.fixture
 def reachable_folder() -> Iterator[Path]:
     """An empty folder every account can enter; pytest's `tmp_path` is closed to the one Postgres runs as for root."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 from uuid import UUID
 
 from workerapp.base import BaseTask, acting_for
@@ -149,13 +149,17 @@ def send_chord_bodies(app: WorkerApp, connection: Connection) -> int:
 def remove_dead_nodes(app: WorkerApp, connection: Connection) -> int:
     """Remove the queues and reports of workers that are gone."""
     statement = "SELECT remove_dead_nodes(make_interval(secs => %s))"
-    row = connection.execute(statement, (app.settings.sweeper.dead_node_after,)).fetchone()
-    return 0 if row is None else int(row[0])
+    return _number(connection, statement, app.settings.sweeper.dead_node_after)
 
 
 def skip_webhooks(app: WorkerApp, connection: Connection) -> int:
     """Skip what still waits for endpoints that are disabled, such as what was just being sent when they were."""
-    row = connection.execute("SELECT webhook_sweep(%s)", (app.settings.sweeper.batch,)).fetchone()
+    return _number(connection, "SELECT webhook_sweep(%s)", app.settings.sweeper.batch)
+
+
+def _number(connection: Connection, statement: LiteralString, value: float) -> int:
+    """What a function of the database says there was to do."""
+    row = connection.execute(statement, (value,)).fetchone()
     return 0 if row is None else int(row[0])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Self, get_args
 from uuid import UUID
 
 from pydantic import AwareDatetime, model_validator
@@ -15,7 +15,7 @@ from gateway.api import webhook_deliveries
 from gateway.api.answers import In, Out, Time, answer
 from gateway.api.body import read_body
 from gateway.api.idempotency import Made, make_once
-from gateway.api.webhook_deliveries import begun_anew, check_enabled
+from gateway.api.webhook_deliveries import DeliveryStatus, begun_anew, check_enabled
 from gateway.api.webhook_endpoints import find, path_id, store_of
 from gateway.audit import Particulars, note
 from gateway.services import services_of
@@ -155,9 +155,8 @@ async def _recover(connection: AsyncConnection, caller: Caller, key: UUID, asked
 
 async def _statistics(connection: AsyncConnection, caller: Caller, key: UUID) -> WebhookStatistics:
     own = (_delivery.organization_id == caller.organization_id) & (_delivery.webhook_endpoint_id == key)
-    statuses = ("pending", "delivered", "exhausted", "skipped")
     counted = select(
-        *(func.count().filter(_delivery.status == status).label(status) for status in statuses),
+        *(func.count().filter(_delivery.status == status).label(status) for status in get_args(DeliveryStatus)),
         func.min(_delivery.created_at).filter(_delivery.status == "pending").label("oldest_pending_at"),
     ).where(own)
     latest = (

@@ -14,7 +14,6 @@ import argparse
 import asyncio
 import os
 import shutil
-import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -26,17 +25,17 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.cli.client import Patience
 from gateway.cli.failures import CommandFailed, ExitStatus, UsageInvalid
-from gateway.cli.own_address import own_url
+from gateway.cli.own_address import add_address_arguments, own_url
 from gateway.cli.plain_text import say
 from gateway.cli.received import Received, as_json, as_line
 from gateway.cli.server_options import add_server_arguments, open_client
+from gateway.cli.stop_signals import STOP_REQUESTS
 from gateway.cli.webhook_receiver import receiver, serving
 from gateway.cli.webhook_registration import registered
 from gateway.stream.server import PortUnavailable, listen
 from workerapp.contract.webhook_signing import SecretInvalid, read_secret
 
-DEFAULT_HOST, DEFAULT_PORT, DEFAULT_STATUS = "127.0.0.1", 8990, 204
-_STOP_REQUESTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+DEFAULT_PORT, DEFAULT_STATUS = 8990, 204
 _PATIENCE = Patience(answer=15, outage=5)
 
 
@@ -50,13 +49,7 @@ class ListenSettings(BaseSettings):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--host", default=DEFAULT_HOST, help=f"the address to listen on (default: {DEFAULT_HOST})")
-    parser.add_argument(
-        "--port",
-        type=int,
-        default=DEFAULT_PORT,
-        help=f"the port to listen on, 0 for a free one (default: {DEFAULT_PORT})",
-    )
+    add_address_arguments(parser, DEFAULT_PORT)
     secret = parser.add_mutually_exclusive_group()
     secret.add_argument(
         "--secret", metavar="whsec_…", help="the secret (default: GATEWAY_WEBHOOK_SECRET, which no process list shows)"
@@ -133,7 +126,7 @@ def _end() -> asyncio.Future[None]:
         if not ended.done():
             ended.set_result(None)
 
-    for number in _STOP_REQUESTS:
+    for number in STOP_REQUESTS:
         loop.add_signal_handler(number, ask)
     return ended
 

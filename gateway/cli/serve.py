@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gateway.app import create_app
 from gateway.cli.failures import CommandFailed, ExitStatus
+from gateway.cli.own_address import add_address_arguments
 from gateway.settings import SettingsInvalid, load_gateway_settings
 from gateway.stream.server import (
     Certificate,
@@ -22,18 +23,12 @@ from workerapp.contract.logs import configure_logging
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8080
+DEFAULT_PORT = 8080
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--host", default=DEFAULT_HOST, help=f"the address to listen on (default: {DEFAULT_HOST})")
-    parser.add_argument(
-        "--port",
-        type=int,
-        default=DEFAULT_PORT,
-        help=f"the port to listen on, 0 for a free one (default: {DEFAULT_PORT})",
-    )
+    add_address_arguments(parser, DEFAULT_PORT)
     parser.add_argument("--fd", type=int, help="serve on this inherited listening socket instead")
     parser.add_argument("--tls-certificate", type=Path, metavar="PATH", help="serve HTTPS with this certificate (PEM)")
     parser.add_argument("--tls-key", type=Path, metavar="PATH", help="the certificate's key (PEM, without a password)")

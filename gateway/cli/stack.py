@@ -23,10 +23,10 @@ from gateway.cli.keeping import Keeper
 from gateway.cli.kept_secret_keys import kept_secret_keys
 from gateway.cli.migrate import upgrade_database
 from gateway.cli.operator_database import database_url, keyring_at
-from gateway.cli.own_address import LOOPBACK, own_url
+from gateway.cli.own_address import LOOPBACK, add_host_argument, own_url
 from gateway.cli.own_postgres import Database, own_postgres
 from gateway.cli.processes import Program, Supervisor
-from gateway.cli.serve import DEFAULT_HOST, DEFAULT_PORT
+from gateway.cli.serve import DEFAULT_PORT
 from gateway.cli.stop_signals import StopSignals
 from gateway.embedded.postgres import default_data_dir
 from gateway.settings import SettingsInvalid, load_gateway_settings
@@ -76,7 +76,7 @@ class Stack:
 def add_stack_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options that every command that starts everything has."""
     parser.add_argument("--data-dir", type=Path, metavar="PATH", help="where Postgres keeps its data")
-    parser.add_argument("--host", default=DEFAULT_HOST, help=f"the address to listen on (default: {DEFAULT_HOST})")
+    add_host_argument(parser)
     parser.add_argument(
         "--port",
         type=int,

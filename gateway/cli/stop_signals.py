@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Self
 
-_REQUESTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_REQUESTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _HURRY = 2
 
 
@@ -24,7 +24,7 @@ class StopSignals:
         self._before: dict[signal.Signals, Callable[[int, FrameType | None], Any] | int | None] = {}
 
     def __enter__(self) -> Self:
-        for number in _REQUESTS:
+        for number in STOP_REQUESTS:
             self._before[number] = signal.signal(number, self._count_one)
         return self
 

@@ -10,18 +10,12 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from tests.postgres import PostgresServer, TestDatabase, copied_database
+from tests.postgres import TestDatabase
 from tests.records import connect
 from tests.shared_data import shared_folder
 from tests.stack.application import Application, application
 from tests.stack.client import Client, new_client
 from tests.stack.services import Gateway, RecordedEndpoint, Worker
-
-
-@pytest.fixture(scope="module")
-def module_database(postgres: PostgresServer, template_database: str) -> Iterator[TestDatabase]:
-    with copied_database(postgres, template_database) as database:
-        yield database
 
 
 @pytest.fixture(scope="module")

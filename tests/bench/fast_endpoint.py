@@ -6,15 +6,16 @@ import asyncio
 import json
 import sys
 import time
-from typing import cast
 
 import uvloop
+
+from tests.bench.request_reader import RequestReader
 
 BODY = b'{"output": "ok"}'
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
 
 
-class Endpoint(asyncio.Protocol):
+class Endpoint(RequestReader):
     """One connection.
 
     `GET` answers when the first POST since the last `GET` came, and when the last one was answered, by the clock all
@@ -25,21 +26,7 @@ class Endpoint(asyncio.Protocol):
     first: float | None = None
     last = 0.0
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._received = b""
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        while (end := self._received.find(b"\r\n\r\n")) >= 0:
-            head = self._received[:end].lower()
-            length = int(head.split(b"content-length:")[1].split(b"\r\n")[0]) if b"content-length:" in head else 0
-            if len(self._received) < end + 4 + length:
-                return
-            self._received = self._received[end + 4 + length :]
-            self._take(head)
-
-    def _take(self, head: bytes) -> None:
+    def take(self, head: bytes) -> None:
         cls = type(self)
         if not head.startswith(b"post"):
             self._transport.write(cls._times())

@@ -9,14 +9,16 @@ import asyncio
 import json
 import sys
 import time
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import uvloop
+
+from tests.bench.request_reader import RequestReader
 
 ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
-class Receiver(asyncio.Protocol):
+class Receiver(RequestReader):
     """One connection.
 
     `GET` answers when webhooks were answered since the last `GET`, by the clock all processes share, and how many hang.
@@ -24,26 +26,12 @@ class Receiver(asyncio.Protocol):
 
     times: ClassVar[list[float]] = []
     hanging = 0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._received = b""
-        self._hangs = False
+    _hangs = False
 
     def connection_lost(self, error: Exception | None) -> None:
         type(self).hanging -= self._hangs
 
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        while (end := self._received.find(b"\r\n\r\n")) >= 0:
-            head = self._received[:end].lower()
-            length = int(head.split(b"content-length:")[1].split(b"\r\n")[0]) if b"content-length:" in head else 0
-            if len(self._received) < end + 4 + length:
-                return
-            self._received = self._received[end + 4 + length :]
-            self._take(head)
-
-    def _take(self, head: bytes) -> None:
+    def take(self, head: bytes) -> None:
         cls = type(self)
         if head.startswith(b"get"):
             body = json.dumps({"times": cls.times, "hanging": cls.hanging}).encode()

@@ -13,7 +13,7 @@ from gateway.stream.hub import Hub
 from gateway.stream.tail import Tail
 from tests.integration.streams import SETTINGS, Writer, gateway_engine, writer
 from tests.integration.token_holders import ED, ES, RS
-from tests.postgres import PostgresServer, TestDatabase, copied_database
+from tests.postgres import TestDatabase
 from tests.rest import Gateway, Tenant, add_tenant, gateway
 from tests.stack.identity_provider import IdentityProvider, identity_provider
 from workerapp.db.address import DatabaseAddress
@@ -35,13 +35,6 @@ async def api(served: Gateway, tenant: Tenant) -> AsyncGenerator[httpx.AsyncClie
     """A client of `tenant`, whose exchanges are held against openapi.yaml."""
     async with served.client(tenant) as client:
         yield client
-
-
-@pytest.fixture(scope="module")
-def module_database(postgres: PostgresServer, template_database: str) -> Iterator[TestDatabase]:
-    """One database for a module whose tests do not mind each other."""
-    with copied_database(postgres, template_database) as copy:
-        yield copy
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -16,7 +16,7 @@ from celery.app.task import Context
 from celery.canvas import Signature
 from psycopg.types.json import Jsonb
 
-from tests.postgres import PostgresServer, TestDatabase, copied_database
+from tests.postgres import TestDatabase
 from tests.records import add_organization, connect
 from tests.stack import extra_tasks as extra
 from tests.stack.services import Worker
@@ -25,12 +25,6 @@ from workerapp.app import WorkerApp, make_app
 from workerapp.settings import WorkerSettings
 
 NOBODY = "a-queue-without-consumers"
-
-
-@pytest.fixture(scope="module")
-def module_database(postgres: PostgresServer, template_database: str) -> Iterator[TestDatabase]:
-    with copied_database(postgres, template_database) as database:
-        yield database
 
 
 @pytest.fixture(scope="module")

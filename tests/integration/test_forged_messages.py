@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.postgres import PostgresServer, TestDatabase, copied_database
+from tests.postgres import TestDatabase
 from tests.records import PlannedRun, add_organization, add_run_group, add_task, connect, plan, rows_of
 from tests.stack.services import Worker
 from tests.waiting import ended_task, until
@@ -25,12 +25,6 @@ NOBODY = UUID(int=0)
 UNKNOWN = "01890000-0000-7000-8000-000000000000"
 #: The sweeper, too, would change rows of a run whose lanes do nothing.
 QUIET = {"GATEWAY_SWEEP_PAUSE_SECONDS": "3600"}
-
-
-@pytest.fixture(scope="module")
-def module_database(postgres: PostgresServer, template_database: str) -> Iterator[TestDatabase]:
-    with copied_database(postgres, template_database) as database:
-        yield database
 
 
 @pytest.fixture(scope="module")

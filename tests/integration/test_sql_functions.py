@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.postgres import PostgresServer, TestDatabase, copied_database
+from tests.postgres import TestDatabase
 from tests.records import PlannedRun, act_for, add_organization, connect, plan_group, rows_of
 from tests.security import documented
 
@@ -55,12 +55,6 @@ OF_THEIR_ARGUMENTS = {
     *("test_run_event_data", "uuid7", "webhook_links", "webhook_payload", "worst_first"),
 }
 REFUSED = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ForeignKeyViolation, psycopg.errors.RaiseException)
-
-
-@pytest.fixture(scope="module")
-def module_database(postgres: PostgresServer, template_database: str) -> Iterator[TestDatabase]:
-    with copied_database(postgres, template_database) as database:
-        yield database
 
 
 @pytest.fixture

@@ -36,25 +36,24 @@ CREATE OR REPLACE FUNCTION queue_webhooks() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
 DECLARE
     family text := split_part(NEW.type, '.', 1);
-    called_back record;
+    called_id uuid;
+    called_url text;
 BEGIN
     IF family = 'test_run' THEN
-        SELECT callback_endpoint_id AS id, callback_url AS url INTO called_back FROM test_run WHERE id = NEW.subject_id::uuid;
+        SELECT callback_endpoint_id, callback_url INTO called_id, called_url FROM test_run WHERE id = NEW.subject_id::uuid;
     ELSIF family = 'run_group' THEN
-        SELECT callback_endpoint_id AS id, callback_url AS url INTO called_back FROM run_group WHERE id = NEW.subject_id::uuid;
-    ELSE
-        SELECT NULL::uuid AS id, NULL::text AS url INTO called_back;
+        SELECT callback_endpoint_id, callback_url INTO called_id, called_url FROM run_group WHERE id = NEW.subject_id::uuid;
     END IF;
     INSERT INTO webhook_delivery (organization_id, webhook_endpoint_id, callback_url, event_type, subject_id, payload,
                                   status, next_attempt_at, finished_at)
-    SELECT NEW.organization_id, e.id, CASE WHEN e.kind = 'callback' THEN called_back.url END, NEW.type, NEW.subject_id,
+    SELECT NEW.organization_id, e.id, CASE WHEN e.kind = 'callback' THEN called_url END, NEW.type, NEW.subject_id,
            webhook_payload(NEW.type, NEW.organization_id, NEW.subject_id, NEW.seq, NEW.at, NEW.data),
            CASE WHEN e.disabled_at IS NULL THEN 'pending' ELSE 'skipped' END,
            CASE WHEN e.disabled_at IS NULL THEN now() END, CASE WHEN e.disabled_at IS NOT NULL THEN now() END
     FROM webhook_endpoint e
     WHERE e.organization_id = NEW.organization_id AND e.id::text <> NEW.subject_id
       AND CASE e.kind
-          WHEN 'callback' THEN e.id = called_back.id
+          WHEN 'callback' THEN e.id = called_id
           ELSE e.event_types && ARRAY[NEW.type, family || '.*', '*']
                AND NOT EXISTS (SELECT FROM task t WHERE family = 'task' AND t.id = NEW.subject_id
                                AND (t.test_run_id IS NOT NULL OR t.run_group_id IS NOT NULL)) END
@@ -284,7 +283,7 @@ BEGIN
         WHERE d.id = ANY (p_ids) AND d.event_type <> 'webhook_endpoint.test'
         GROUP BY 1
     ), learnt AS (
-        SELECT e.id, t.quick, t.delivered, e.disabled_at,
+        SELECT e.id, t.quick,
                CASE WHEN t.quick THEN least(e.places * 2, p_most_places) ELSE 1 END AS places,
                CASE WHEN NOT t.delivered THEN coalesce(e.failing_since, now()) END AS failing_since,
                greatest(e.held_until, now() + make_interval(secs => t.retry_after)) AS held_until,
