@@ -63,6 +63,16 @@ def task(connection: psycopg.Connection, task_id: str) -> tuple[Any, ...]:
     return row
 
 
+def test_the_results_of_a_batch_ended_in_the_order_they_are_given_in(admin, organization_id, worker):
+    run = plan(admin, organization_id, tests=50)
+    given = [str(test_id) for test_id in reversed(run.test_ids)]
+    worker.execute("SET enable_nestloop = off")  # a hash join has an order of its own
+    batch = [{"test_id": test_id, "status": "pass", "attempts": 1} for test_id in given]
+    worker.execute("SELECT record_results(%s, %s)", (run.id, Jsonb(batch)))
+    ended = worker.execute("SELECT test_id::text FROM test_result WHERE test_run_id = %s ORDER BY finished_at", (run.id,))
+    assert [row[0] for row in ended] == given
+
+
 @pytest.mark.parametrize(
     ("statuses", "outcome"),
     [
