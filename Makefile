@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: demo test long check bench bench-runs bench-authentication bench-streams bench-webhooks faults webhook-faults soak \
-	fuzz clean
+.PHONY: demo test long check lint-contract reference release-contract bench bench-runs bench-authentication bench-requests bench-streams \
+	bench-webhooks faults webhook-faults soak fuzz clean
 
 demo: $(VENV)/installed-app  ## start everything and run a bundled suite; ARGS=--exit ends with the run
 	@$(BIN)/gateway demo $(ARGS)
@@ -40,6 +40,18 @@ check: $(VENV)/installed-dev  ## format, lint, types, import directions, depende
 	$(BIN)/codespell
 	$(BIN)/openapi-spec-validator openapi.yaml
 
+# Rules of redocly.yaml; its program needs Node.js, and without one there is only what `make check` says of openapi.yaml.
+lint-contract:  ## hold openapi.yaml against the rules of redocly.yaml, where there is Node.js
+	@if ! command -v npm >/dev/null; then echo "lint-contract: skipped, for there is no Node.js with npm here"; \
+	elif ! npm ci --silent --prefer-offline; then echo "lint-contract: skipped, for npm cannot install what it needs"; \
+	else ./node_modules/.bin/redocly lint openapi.yaml; fi
+
+reference:  ## put another Swagger UI into gateway/reference; VERSION=5.35.0
+	sh gateway/reference/update.sh $(VERSION)
+
+release-contract: $(VENV)/installed-dev  ## keep openapi.yaml as what the next versions are compared with
+	$(BIN)/python -m tests.compatibility.keep
+
 bench: $(VENV)/installed-dev  ## measure; ARGS are those of python -m tests.bench
 	$(BIN)/python -m tests.bench $(ARGS)
 
@@ -48,6 +60,9 @@ bench-runs: $(VENV)/installed-dev  ## measure runs next to a bare loop; ARGS='--
 
 bench-authentication: $(VENV)/installed-dev  ## measure what it costs to know the caller; ARGS='--algorithm ES256'
 	$(BIN)/python -m tests.bench.authentication $(ARGS)
+
+bench-requests: $(VENV)/installed-dev  ## measure status reads and executions next to a bare handler; ARGS='--alone --rounds 5'
+	$(BIN)/python -m tests.bench.requests $(ARGS)
 
 bench-streams: $(VENV)/installed-dev  ## measure streams next to other servers; ARGS='--only gateway bare --clients 1000 --rate 20'
 	$(BIN)/python -m tests.bench.streams $(ARGS)
@@ -68,7 +83,7 @@ fuzz: $(VENV)/installed-dev  ## ask the API for what is another organization's; 
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
 clean:  ## remove what these targets made here; the data of `gateway up` and `gateway demo` stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
+	rm -rf $(VENV) node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

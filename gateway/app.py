@@ -29,7 +29,7 @@ from gateway.errors import ApiError, BadRequest, MethodNotAllowed, NotFound, pro
 from gateway.imports import Imports
 from gateway.launcher import Launcher
 from gateway.metrics import Metrics
-from gateway.middleware import BodyLimit, BodyLimits, RequestContext, request_id
+from gateway.middleware import BodyLimit, BodyLimits, RequestContext, request_id, trace_id
 from gateway.outbox import Hints
 from gateway.quotas.buckets import Clock, Rate
 from gateway.quotas.capacity import Capacity
@@ -41,8 +41,10 @@ from gateway.settings import GatewaySettings
 from gateway.stream.event_log import EventLog
 from gateway.stream.hub import Hub
 from gateway.stream.tail import Tail
+from gateway.submission.task_types import TaskTypes
 from gateway.transport.admission import Admission
 from gateway.transport.answer_headers import AnswerHeaders
+from gateway.transport.compression import Compression
 from workerapp.app import Producer
 from workerapp.contract.distribution import installed_version
 
@@ -91,6 +93,7 @@ def _layers(settings: GatewaySettings, metrics: Metrics) -> list[Middleware]:
     imports = BodyLimits(bytes=settings.max_import_bytes, seconds=settings.import_receive_seconds)
     return [
         Middleware(RequestContext, metrics=metrics, headers=headers),
+        Middleware(Compression, min_bytes=settings.compression_min_bytes),
         Middleware(
             Admission,
             hosts=settings.hosts,
@@ -124,6 +127,7 @@ async def _lifespan(settings: GatewaySettings, hub: Hub, metrics: Metrics, clock
             engine, seconds=settings.stream_token_seconds, cache_seconds=settings.key_cache_seconds
         ),
         launcher=Launcher(Producer(settings.default_queue)),
+        task_types=TaskTypes(engine, settings, clock),
         hints=Hints(engine),
         hub=hub,
         log=EventLog(engine),
@@ -170,7 +174,7 @@ async def _look_for_keys(services: Services) -> None:
 
 async def _answer_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
-    return problem(error, request_id.get())
+    return problem(error, request_id.get(), trace_id.get())
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
@@ -186,4 +190,4 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
         )
     else:
         what = BadRequest(f"{error.detail}.")
-    return problem(what, request_id.get())
+    return problem(what, request_id.get(), trace_id.get())

@@ -15,12 +15,24 @@ from starlette.requests import Request
 
 from gateway.middleware import client_of, request_id
 from workerapp.contract.caller import Caller
+from workerapp.db.direct import DirectStatement
 from workerapp.db.tables import audit_event as table
 from workerapp.db.tenant import tenant_transaction
 
 #: Resources whose ids are no UUIDs.
 _NAMED_BY_TEXT = ("task", "queue")
 
+_NOTE = DirectStatement(
+    insert(table).values(
+        {
+            name: bindparam(name, type_=table.c[name].type)
+            for name in (
+                *("organization_id", "actor", "action", "resource_type", "resource_id", "details"),
+                *("key_id", "user_id", "subject", "request_id", "client"),
+            )
+        }
+    )
+)
 _NOTE_OPERATOR = text(
     "SELECT admin_note_audit(:organization_id, :action, :resource_id, :details, :key_id, :user_id, :subject,"
     " :request_id, :client)"
@@ -50,7 +62,7 @@ async def note(
         details["made"] = told.made
     entry = _entry(request, caller) | {"resource_id": named, "details": details}
     if told.organization_id is None:
-        await connection.execute(insert(table).values(**entry, **_of_tenant(request, caller)))
+        await _NOTE.fetch_one(connection, entry | _of_tenant(request, caller))
     else:
         await connection.execute(_NOTE_OPERATOR, entry | {"organization_id": told.organization_id})
 

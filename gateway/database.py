@@ -46,6 +46,9 @@ def make_engine(settings: GatewaySettings) -> AsyncEngine:
         max_overflow=settings.pool_overflow,
         pool_timeout=settings.pool_timeout_seconds,
         hide_parameters=True,
+        # Transactions are begun by `tenant_transaction`; what is executed outside of one is single statements.
+        isolation_level="AUTOCOMMIT",
+        skip_autocommit_rollback=True,
     )
     event.listen(engine.sync_engine, "checkout", _replace_closed)
     return engine

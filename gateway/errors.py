@@ -13,7 +13,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.responses import Response
 
 MEDIA_TYPE = "application/problem+json"
-TYPE_PREFIX = "urn:task-status-gateway:problem:"
+#: `gateway.api.problems` answers there what the code means.
+TYPE_PREFIX = "/problems/"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,9 +38,9 @@ class Fault:
 class ApiError(Exception):
     """An answer that is an error; the message is a sentence for the caller."""
 
-    status: ClassVar[int] = 500
-    code: ClassVar[str] = "internal_error"
-    title: ClassVar[str] = "Internal error"
+    status: ClassVar[int]
+    code: ClassVar[str]
+    title: ClassVar[str]
 
     def __init__(self, detail: str, *, faults: Iterable[Fault] = (), headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -49,7 +50,9 @@ class ApiError(Exception):
 
 
 class InternalError(ApiError):
-    """A fault of ours."""
+    """A fault of the server's."""
+
+    status, code, title = 500, "internal_error", "Internal error"
 
     def __init__(self) -> None:
         super().__init__("The server failed to answer; its log has the reason under this request id.")
@@ -329,8 +332,8 @@ class NotReady(Unavailable):
     code, title = "not_ready", "The server is not ready"
 
 
-def problem(error: ApiError, request_id: str) -> Response:
-    """The answer for an error."""
+def problem(error: ApiError, request_id: str, trace_id: str | None = None) -> Response:
+    """The answer for an error; `trace_id` is the caller's own name of what the request is a part of."""
     body = {
         "type": TYPE_PREFIX + error.code,
         "title": error.title,
@@ -338,6 +341,7 @@ def problem(error: ApiError, request_id: str) -> Response:
         "code": error.code,
         "detail": error.detail,
         "request_id": request_id,
+        "trace_id": trace_id or request_id,
     }
     if error.faults:
         body["errors"] = [fault.as_json() for fault in error.faults]
@@ -366,5 +370,5 @@ def _is_outage(error: DBAPIError) -> bool:
         asyncpg.InterfaceError,
         asyncpg.InternalClientError,
     )
-    cause = error.orig.__cause__ if error.orig is not None else None
-    return error.connection_invalidated or isinstance(cause, outages)
+    causes = (error.orig, error.orig.__cause__ if error.orig is not None else None)
+    return error.connection_invalidated or any(isinstance(cause, outages) for cause in causes)

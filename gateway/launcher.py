@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -23,6 +24,16 @@ class LaunchOptions:
     test_run_id: UUID | None = None
     run_group_id: UUID | None = None
     queue: str | None = None
+    #: When it may begin, and until when.
+    eta: datetime | None = None
+    expires: datetime | None = None
+    #: From 0 to 9; of one organization's tasks in a queue the higher one comes first.
+    priority: int | None = None
+
+    def publishing(self) -> dict[str, Any]:
+        """What of this is an option of Celery's `apply_async`."""
+        given = {name: getattr(self, name) for name in ("queue", "eta", "expires", "priority")}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 class Launcher:
@@ -65,8 +76,8 @@ class Launcher:
         if options.run_group_id is not None:
             headers[RUN_GROUP_HEADER] = str(options.run_group_id)
         task_id = options.task_id or str(uuid4())
-        publishing: dict[str, Any] = {"task_id": task_id, "headers": headers}
-        if options.queue is not None:
-            publishing["queue"] = options.queue
-        await enqueue(connection, self._producer.messages(task, tuple(args), dict(kwargs), **publishing))
+        messages = self._producer.messages(
+            task, tuple(args), dict(kwargs), headers=headers, task_id=task_id, **options.publishing()
+        )
+        await enqueue(connection, messages)
         return task_id

@@ -33,18 +33,30 @@ _BODY = "gateway.body"
 SWITCHING_PROTOCOLS = 101
 _BEGINNINGS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 _LONGEST_ADDRESS = 60
+#: Later versions may have more behind it. An id of zeros alone is none.
+_TRACEPARENT = re.compile(
+    r"(?P<version>[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
+)
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 access_log = logging.getLogger("gateway.access")
 logger = logging.getLogger(__name__)
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
+#: The caller's trace that the request is a part of, or the id of the request.
+trace_id: ContextVar[str] = ContextVar("trace_id", default="-")
 
 
 def client_of(scope: Scope) -> str | None:
     """The address that asks; behind a trusted proxy what that one tells, which may be no address."""
     client = scope.get("client")
     return None if client is None else client[0][:_LONGEST_ADDRESS]
+
+
+def trace_of(traceparent: str) -> str | None:
+    """The trace's id in the header of W3C Trace Context; none if it is not of that form."""
+    found = _TRACEPARENT.fullmatch(traceparent)
+    return None if found is None or found["version"] == "ff" else found["trace"]
 
 
 class RequestContext:
@@ -60,7 +72,7 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, send, self._metrics, self._headers)
-        token = request_id.set(exchange.id)
+        token, trace_token = request_id.set(exchange.id), trace_id.set(exchange.trace_id)
         scope[EXCHANGE] = exchange
         try:
             await self._app(scope, receive, exchange.send)
@@ -73,6 +85,7 @@ class RequestContext:
         finally:
             exchange.log()
             request_id.reset(token)
+            trace_id.reset(trace_token)
 
 
 class Detached:
@@ -90,7 +103,7 @@ class Detached:
 class _Exchange:
     """One request and how far its answer is."""
 
-    __slots__ = ("_began", "_headers", "_metrics", "_scope", "_send", "detached", "id", "status")
+    __slots__ = ("_began", "_headers", "_metrics", "_scope", "_send", "detached", "id", "status", "trace_id")
 
     def __init__(self, scope: Scope, send: Send, metrics: Metrics, headers: AnswerHeaders) -> None:
         self._scope = scope
@@ -100,8 +113,10 @@ class _Exchange:
         self._began = time.monotonic()
         self.status = 0
         self.detached: ASGIApp | None = None
-        given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        sent = Headers(scope=scope)
+        given = sent.get(REQUEST_ID_HEADER, "")
         self.id = given if _ACCEPTABLE_ID.fullmatch(given) else uuid4().hex
+        self.trace_id = trace_of(sent.get("traceparent", "")) or self.id
 
     async def send(self, message: Message) -> None:
         if message["type"] in _BEGINNINGS:
@@ -118,18 +133,22 @@ class _Exchange:
     async def fail(self, error: Exception, scope: Scope, receive: Receive) -> None:
         answer = as_api_error(error)
         if answer is None:
-            logger.error("request_failed", exc_info=error, extra={"request_id": self.id, "path": scope["path"]})
+            logger.error("request_failed", exc_info=error, extra=self._names | {"path": scope["path"]})
             answer = InternalError()
         elif answer is not error:
-            logger.warning("database_unavailable", extra={"request_id": self.id, "reason": str(error)})
+            logger.warning("database_unavailable", extra=self._names | {"reason": str(error)})
         if self.status:
             # The answer has begun; breaking the connection is the only way left to say that it is not whole.
             raise error
-        await problem(answer, self.id)(scope, receive, self.send)
+        await problem(answer, self.id, self.trace_id)(scope, receive, self.send)
+
+    @property
+    def _names(self) -> dict[str, str]:
+        return {"request_id": self.id, "trace_id": self.trace_id}
 
     def log(self) -> None:
         fields: dict[str, Any] = {
-            "request_id": self.id,
+            **self._names,
             "method": self._scope.get("method", "WEBSOCKET"),
             "path": self._scope["path"],
             "client": client_of(self._scope),

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Iterable
 
-from sqlalchemy import text
+from sqlalchemy import Text, bindparam, func, select, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from workerapp.capture import CapturedMessage
 from workerapp.contract.events import EVENT_CHANNEL, QUEUE_CHANNEL
+from workerapp.db.direct import DirectStatement
 
 logger = logging.getLogger(__name__)
 
-PUBLISH = text("SELECT broker_publish(:queue, CAST(:message AS jsonb))")
+PUBLISH = DirectStatement(
+    select(func.broker_publish(bindparam("queue", type_=Text), bindparam("message", type_=JSONB)))
+)
 NOTIFY = text("SELECT pg_notify(channel, '') FROM unnest(CAST(:channels AS text[])) AS channel")
 
 
 async def enqueue(connection: AsyncConnection, messages: Iterable[CapturedMessage]) -> None:
     """Insert messages, and the rows of their tasks, in the open transaction: all of it happens or nothing."""
     for captured in messages:
-        await connection.execute(PUBLISH, {"queue": captured.queue, "message": json.dumps(captured.message)})
+        await PUBLISH.fetch_one(connection, {"queue": captured.queue, "message": captured.message})
 
 
 class Hints:
@@ -59,8 +62,7 @@ class Hints:
             channels, self._channels = sorted(self._channels), set()
             try:
                 async with self._engine.connect() as connection:
-                    autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
-                    await autocommit.execute(NOTIFY, {"channels": channels})
+                    await connection.execute(NOTIFY, {"channels": channels})
             except (SQLAlchemyError, OSError) as error:
                 logger.warning("hint_not_sent", extra={"error": type(error).__name__})
             await asyncio.sleep(self._interval)

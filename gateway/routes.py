@@ -13,6 +13,8 @@ from gateway.api import (
     admin,
     api_keys,
     audit_events,
+    bulk_cancel,
+    bulk_retry,
     endpoints,
     events,
     group_differences,
@@ -20,6 +22,8 @@ from gateway.api import (
     named_metrics,
     organization_events,
     organizations,
+    problems,
+    reference,
     run_comparison,
     run_export,
     run_groups,
@@ -27,6 +31,8 @@ from gateway.api import (
     run_statistics,
     service,
     stream_tickets,
+    task_submission,
+    task_types,
     tasks,
     test_configurations,
     test_exports,
@@ -61,7 +67,10 @@ Open = Callable[[Request], Awaitable[Response]]
 def routes() -> list[BaseRoute]:
     """Every path there is."""
     return [
-        resource("/v1/tasks", post=submits(tasks.submit_task, "task.submit"), get=reads(tasks.list_tasks)),
+        resource("/v1/task-types", get=reads(task_types.list_task_types)),
+        resource("/v1/task-types/{task_type}", get=reads(task_types.get_task_type)),
+        resource("/v1/tasks", post=submits(task_submission.submit_task, "task.submit"), get=reads(tasks.list_tasks)),
+        resource("/v1/tasks/cancel", post=submits(bulk_cancel.cancel_tasks, "task.cancel_many")),
         resource("/v1/tasks/{task_id}", get=reads(tasks.get_task)),
         resource("/v1/tasks/{task_id}/cancel", post=submits(tasks.cancel_task, "task.cancel")),
         resource("/v1/tasks/{task_id}/events", get=reads_stream(events.stream_task_events)),
@@ -106,6 +115,8 @@ def routes() -> list[BaseRoute]:
             patch=writes(named_metrics.change_metric, "metric.change"),
         ),
         resource("/v1/test-runs", get=reads(test_runs.list_test_runs)),
+        resource("/v1/test-runs/cancel", post=writes(bulk_cancel.cancel_test_runs, "test_run.cancel_many")),
+        resource("/v1/test-runs/retry", post=writes(bulk_retry.retry_test_runs, "test_run.retry_many")),
         resource("/v1/test-runs/{test_run_id}", get=reads(test_runs.get_test_run)),
         resource("/v1/test-runs/{test_run_id}/cancel", post=writes(test_runs.cancel_test_run, "test_run.cancel")),
         resource("/v1/test-runs/{test_run_id}/results", get=reads(test_runs.list_test_results)),
@@ -148,7 +159,10 @@ def routes() -> list[BaseRoute]:
         _open("/healthz", service.health),
         _open("/readyz", service.readiness),
         _open("/metrics", service.metrics),
+        _open("/problems/{code}", problems.get_problem_kind),
         _open("/openapi.yaml", service.openapi),
+        _open("/docs", reference.get_reference),
+        _open("/docs/{file}", reference.get_reference_file),
     ]
 
 

@@ -25,6 +25,7 @@ from gateway.settings import GatewaySettings
 from gateway.stream.event_log import EventLog
 from gateway.stream.hub import Hub, Room
 from gateway.stream.tail import Tail
+from gateway.submission.task_types import TaskTypes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +39,7 @@ class Services:
     jwts: Jwts
     stream_tokens: StreamTokens
     launcher: Launcher
+    task_types: TaskTypes
     hints: Hints
     hub: Hub
     log: EventLog

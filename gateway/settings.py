@@ -32,7 +32,18 @@ class GatewaySettings(SharedSettings):
     task_allow: Words = CALLABLE_BY_NAME
     #: Queues that `POST /v1/tasks` accepts besides the default one.
     task_queues: Words = ()
+    #: How far ahead the times of a submitted task may lie: its `eta` or `countdown`, and `expires`.
+    task_ahead_max_seconds: float = Field(default=30 * DAY, gt=0, le=3650 * DAY)
+    #: How long it is remembered which tasks workers have reported.
+    task_type_cache_seconds: float = Field(default=5, ge=0)
+    #: How many tasks and runs are cancelled, and how many runs are retried, by one request.
+    max_tasks_at_once: int = Field(default=1000, ge=1)
+    max_runs_at_once: int = Field(default=100, ge=1)
     run_deadline_seconds: float = Field(default=DAY, gt=0)
+    #: How large an answer to a `GET` is that is compressed, for callers that take it; 0: none is.
+    compression_min_bytes: int = Field(default=2048, ge=0)
+    #: Whether `/docs` answers, with the reference of the API; it does so without a key.
+    reference: bool = True
     #: How many configurations or endpoints one execution of a test set may have.
     max_runs_per_group: int = Field(default=20, ge=1)
 

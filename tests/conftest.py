@@ -20,7 +20,7 @@ from tests.postgres import (
     running_server,
 )
 
-pytest_plugins = ["tests.stack.report"]
+pytest_plugins = ["tests.stack.report", "tests.conformance"]
 
 # How long an example takes says nothing on a busy machine, and a test leaves no files behind.
 hypothesis.settings.register_profile("suite", deadline=None, database=None)

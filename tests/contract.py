@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ from referencing.jsonschema import DRAFT202012
 
 DOCUMENT = Path(__file__).parents[1] / "openapi.yaml"
 _URI = "urn:openapi"
+EVENT_STREAM = "text/event-stream"
+#: Events that a stream tells of itself, under a name and with a cursor.
+_NOTICES = ("reset", "lagged", "draining", "unauthorized")
+_PREFLIGHT_ANSWER = 204
 _METHODS = ("get", "post", "put", "patch", "delete")
 #: What every path may answer before anybody looks at it; the document says so in its description.
 _OF_ANY_PATH = {408: "RequestTooSlow", 414: "UrlTooLong", 421: "HostRefused", 431: "HeadersTooLarge"}
@@ -75,40 +80,106 @@ class Contract:
 
     def check(self, response: httpx.Response) -> None:
         """Raise if the answer, or the request of a successful one, is not in the document."""
+        asked = self._asked(response)
+        if asked is None or response.request.method == "HEAD":
+            return
+        where, answer, operation = asked
+        self._check_answer(where, answer, response)
+        if response.is_success:
+            self._check_request(where, operation, response.request)
+
+    def check_beginning(self, response: httpx.Response) -> None:
+        """The same for an answer of which only the head is there."""
+        asked = self._asked(response)
+        if asked is not None and response.is_success:
+            where, _, operation = asked
+            self._check_request(where, operation, response.request)
+
+    def check_event(self, where: str, name: str, data: str) -> None:
+        """Raise if an event of a stream is none of those that the document tells of."""
+        value = json.loads(data)
+        if name == "message":
+            self._report(where, self.errors({"$ref": "#/components/schemas/Event"}, value))
+        elif name not in _NOTICES or value.keys() != {"cursor"}:
+            raise ContractBroken(f"{where}: the event {name} with {data} is not in the document")
+
+    def _asked(self, response: httpx.Response) -> tuple[str, dict[str, Any], dict[str, Any]] | None:
+        """Where it is, the answer as the document has it, with its headers checked, and the operation."""
         request = response.request
+        if request.method == "OPTIONS" and response.status_code == _PREFLIGHT_ANSWER:
+            return None
         path = self.path_of(request.url.path)
-        operation = self.operations().get((request.method, path or ""))
+        method = "GET" if request.method == "HEAD" else request.method
+        operation = self.operations().get((method, path or ""))
         if operation is None:
             # Of paths and methods that do not exist the document says only that they are answered with a problem.
             self._check_problem(response, (404, 405))
-            return
+            return None
         where = f"{request.method} {path} {response.status_code}"
         answers = self._refusals | operation["responses"]
         if str(response.status_code) not in answers:
-            raise ContractBroken(f"{where}: this status is not in the document: {response.text[:500]}")
-        self._check_answer(where, self.resolve(answers[str(response.status_code)]), response)
-        if response.is_success and _is_kept(request) and request.content and "requestBody" in operation:
+            raise ContractBroken(f"{where}: this status is not in the document: {response.headers}")
+        answer = self.resolve(answers[str(response.status_code)])
+        self._check_headers(where, answer, response)
+        return where, answer, operation
+
+    def _check_request(self, where: str, operation: dict[str, Any], request: httpx.Request) -> None:
+        self._check_query(where, operation, request)
+        if _is_kept(request) and request.content and "requestBody" in operation:
             sent = request.headers["content-type"].partition(";")[0]
             schema = operation["requestBody"]["content"][sent]["schema"]
             value = json.loads(request.content) if sent == "application/json" else request.content.decode()
             self._report(f"{where}: the request", self.errors(schema, value))
+
+    def _check_query(self, where: str, operation: dict[str, Any], request: httpx.Request) -> None:
+        known = {item["name"]: item for item in self._parameters(operation) if item["in"] == "query"}
+        secrets = {scheme.get("name") for scheme in self.document["components"]["securitySchemes"].values()}
+        for name, text in request.url.params.multi_items():
+            if name in secrets:
+                continue
+            if name not in known:
+                raise ContractBroken(f"{where}: the parameter {name} is not in the document")
+            schema = self.resolve(known[name]["schema"])
+            one = schema["items"] if schema.get("type") == "array" else schema
+            # Where lists do not explode, one parameter has all their values.
+            parts = [text] if known[name].get("explode", True) else text.split(",")
+            for part in parts:
+                value = int(part) if self.resolve(one).get("type") == "integer" else part
+                self._report(f"{where}: the parameter {name}", self.errors(one, value))
+
+    def _parameters(self, operation: dict[str, Any]) -> list[dict[str, Any]]:
+        holder = next(
+            item for item in self.document["paths"].values() if any(one is operation for one in item.values())
+        )
+        of_path = holder.get("parameters", ())
+        return [self.resolve(item) for item in (*of_path, *operation.get("parameters", ()))]
 
     @property
     def _refusals(self) -> dict[str, Any]:
         responses = self.document["components"]["responses"]
         return {str(status): responses[name] for status, name in _OF_ANY_PATH.items()}
 
-    def _check_answer(self, where: str, answer: dict[str, Any], response: httpx.Response) -> None:
+    def _check_headers(self, where: str, answer: dict[str, Any], response: httpx.Response) -> None:
         for name, item in answer.get("headers", {}).items():
-            header = self.resolve(item)
-            if header.get("required") and name not in response.headers:
+            header, text = self.resolve(item), response.headers.get(name)
+            if text is not None:
+                value = int(text) if header["schema"].get("type") == "integer" else text
+                self._report(f"{where}: the header {name}", self.errors(header["schema"], value))
+            elif header.get("required"):
                 raise ContractBroken(f"{where}: the header {name} is missing")
+        media_type = _media_type(response)
+        if "content" in answer and media_type not in answer["content"]:
+            raise ContractBroken(f"{where}: {media_type or 'no type'} is not in the document")
+
+    def _check_answer(self, where: str, answer: dict[str, Any], response: httpx.Response) -> None:
         if "content" not in answer:
             self._report(where, ["there is a body"] if response.content else [])
             return
-        media_type = response.headers.get("content-type", "").partition(";")[0]
-        if media_type not in answer["content"]:
-            raise ContractBroken(f"{where}: {media_type or 'no type'} is not in the document")
+        media_type = _media_type(response)
+        if media_type == EVENT_STREAM:
+            for name, data in read_events(response.text.splitlines()):
+                self.check_event(where, name, data)
+            return
         value = response.json() if media_type.endswith(("/json", "+json")) else response.text
         self._report(where, self.errors(answer["content"][media_type]["schema"], value))
 
@@ -127,6 +198,23 @@ class Contract:
 @cache
 def contract() -> Contract:
     return Contract()
+
+
+def read_events(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The name and the data of each event, by the standard's rules as far as the gateway uses them."""
+    fields: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        if line:
+            fields[name] = value.removeprefix(" ")
+            continue
+        if "data" in fields:
+            yield fields.get("event", "message"), fields["data"]
+        fields = {}
+
+
+def _media_type(response: httpx.Response) -> str:
+    return str(response.headers.get("content-type", "")).partition(";")[0]
 
 
 def _is_kept(request: httpx.Request) -> bool:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
-import pkgutil
 from typing import Any
 
 from celery import Celery, signals
 from celery.loaders.app import AppLoader
 
-import workerapp.tasks
 from workerapp import broker, capture
 from workerapp.base import inherit_tenant_headers
 from workerapp.capture import CapturedMessage
@@ -25,6 +23,7 @@ from workerapp.relay import RelayStep
 from workerapp.serving import ServingCheck
 from workerapp.settings import WorkerSettings
 from workerapp.sweeper import SweeperStep
+from workerapp.task_modules import TaskModuleNotImported, task_modules
 
 BACKEND = "workerapp.backend:PostgresBackend"
 #: By name: only a worker needs what they import.
@@ -35,6 +34,13 @@ class Loader(AppLoader):  # type: ignore[misc]  # Celery has no types
     """Lets `db+postgresql://` mean our result backend in this app, and in no other app of the environment."""
 
     override_backends = {"db": BACKEND, "postgresql": BACKEND, "postgres": BACKEND}  # noqa: RUF012 - Celery's name
+
+    def import_task_module(self, module: str) -> Any:
+        """Import it, or end the process with a sentence."""
+        try:
+            return super().import_task_module(module)
+        except ImportError as error:
+            raise TaskModuleNotImported(module, error) from error
 
 
 class WorkerApp(Celery):  # type: ignore[misc]  # Celery has no types
@@ -113,13 +119,14 @@ def _configuration(settings: WorkerSettings) -> dict[str, Any]:
         "task_track_started": True,
         "task_retry_on_worker_lost": True,
         "task_default_queue": settings.default_queue,
+        "task_routes": {name: {"queue": queue} for name, queue in settings.task_routes.items()},
         "worker_concurrency": settings.worker_concurrency,
         "worker_prefetch_multiplier": settings.worker_prefetch_multiplier,
         "worker_max_tasks_per_child": settings.worker_max_tasks_per_child,
         # Flower turns them on by remote control while it watches; unwatched they would double the work of a short task.
         "worker_send_task_events": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
-        "imports": tuple(f"workerapp.tasks.{module.name}" for module in pkgutil.iter_modules(workerapp.tasks.__path__)),
+        "imports": task_modules(settings),
     }
 
 

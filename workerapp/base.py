@@ -33,6 +33,9 @@ TENANT_HEADERS = (ORGANIZATION_HEADER, USER_HEADER)
 #: What a task passes on to every task it publishes.
 INHERITED_HEADERS = (*TENANT_HEADERS, TEST_RUN_HEADER)
 
+#: The attribute of a task's function that names the arguments which are not the caller's to give.
+SUPPLIED = "supplied_arguments"
+
 #: For whom messages are published while no task runs in this context, as when a lost task's errbacks are called.
 acting_for: ContextVar[Any] = ContextVar("acting_for", default=None)
 
@@ -134,7 +137,7 @@ class BaseTask(ProgressTask):
 
 
 def with_tenant_context(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a bound task a session as `db`, whose transactions carry the task's tenant."""
+    """Give a bound task a session as `db`, whose transactions carry the task's tenant; callers do not see it."""
 
     @wraps(function)
     def wrapper(self: BaseTask, *args: Any, **kwargs: Any) -> Any:
@@ -146,6 +149,8 @@ def with_tenant_context(function: Callable[..., Any]) -> Callable[..., Any]:
                 decision = ended
         raise decision
 
+    # Whatever wraps a function takes over its attributes, so this is found on the task too.
+    setattr(wrapper, SUPPLIED, ("db",))
     return wrapper
 
 

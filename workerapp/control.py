@@ -21,6 +21,7 @@ from workerapp.contract.events import CONTROL_CHANNEL, EVENT_CHANNEL
 from workerapp.db.connection import LOST, Connection, connect
 from workerapp.heartbeat import Heartbeat
 from workerapp.serving import ServingCheck
+from workerapp.task_types import TypeReports
 
 if TYPE_CHECKING:
     from workerapp.app import WorkerApp
@@ -56,6 +57,7 @@ class Control(threading.Thread):
         super().__init__(name="control", daemon=True)
         self._worker = worker
         self._heartbeat = Heartbeat(worker)
+        self._types = TypeReports(worker.app)
         self._settings = worker.app.settings
         self._stopping = threading.Event()
         #: What has been told to stop; what had not begun then is stopped when it begins.
@@ -91,6 +93,7 @@ class Control(threading.Thread):
         """Listen first, then look: nothing is missed."""
         connection.execute(LISTEN)
         while not self._stopping.is_set():
+            self._types.report(connection)
             for task_id in self._heartbeat.report(connection):
                 self._in_main_loop(task_id)
             for _ in connection.notifies(timeout=self._settings.report_seconds, stop_after=1):

@@ -28,6 +28,7 @@ from kombu.messaging import Producer
 from workerapp.contract.events import QUEUE_CHANNEL
 from workerapp.db.connection import Connection, connect
 from workerapp.db.listener import Listener
+from workerapp.db.settings import REDIS_SCHEMES
 from workerapp.outbox import OUTBOX_HEADER
 from workerapp.serving import ServingCheck
 
@@ -170,11 +171,15 @@ class Batches:
             content_type=message["content-type"],
             content_encoding=message["content-encoding"],
             delivery_mode=properties.get("delivery_mode"),
-            priority=properties.get("priority") or 0,
+            priority=self._priority(properties),
             correlation_id=properties.get("correlation_id"),
             reply_to=properties.get("reply_to"),
             confirm_timeout=CONFIRM_SECONDS,
         )
+
+    def _priority(self, properties: dict[str, Any]) -> int:
+        """None in Redis, where kombu takes the lowest for the most urgent: what is there stays in its order."""
+        return 0 if self._app.settings.broker_scheme in REDIS_SCHEMES else properties.get("priority") or 0
 
     def _settle(self, done: list[int], left: list[int]) -> None:
         if done:

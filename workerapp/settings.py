@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
-from workerapp.db.settings import SettingsInvalid, SharedSettings, load_settings, split_words
+from workerapp.db.settings import SettingsInvalid, SharedSettings, Words, load_settings, split_words
 from workerapp.setting_groups import (
     CoordinationSettings,
     LaneSettings,
@@ -64,6 +64,13 @@ class WorkerSettings(SharedSettings):
     progress_interval: float = Field(default=0.5, ge=0)
     #: Whose are tasks that name no organization; without it their states are not written.
     default_organization: UUID | None = None
+
+    #: Modules with tasks of one's own, besides those that installed packages name as entry points.
+    task_modules: Words = ()
+    #: The queues of tasks, by their names or patterns; in the environment as JSON.
+    task_routes: dict[str, str] = Field(default_factory=dict)
+    #: A type of task that no worker has reported for so many seconds is gone.
+    task_type_seconds: float = Field(default=600, ge=1)
 
     #: The tests of a run, each counted as often as it is executed.
     max_results_per_run: int = Field(default=200_000, ge=1)

@@ -59,4 +59,4 @@ def _read_cursor(request: Request) -> int | None:
     try:
         return parse_cursor(last_event_id, query.after)
     except CursorInvalid as error:
-        raise invalid_parameter("Last-Event-ID" if last_event_id else "after", str(error)) from None
+        raise invalid_parameter(str(error).partition(" ")[0], str(error)) from None

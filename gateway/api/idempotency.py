@@ -48,11 +48,14 @@ _WAIT = text("SELECT set_config('lock_timeout', :milliseconds, true)")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Made:
-    """What the work made: the answer's status and body, where to find it, and what its stream token is for."""
+    """What the work made: the answer's status and body, where to find it, and what its stream token is for.
+
+    What makes many at once has no place.
+    """
 
     status: int
-    location: str
     body: Out
+    location: str | None = None
     subject: Subject | None = None
     #: For the audit log: whose it is, when an operator asks, and what there is to tell.
     organization_id: UUID | None = None
@@ -148,7 +151,7 @@ def _fingerprint(request: Request, asked: BaseModel) -> bytes:
 
 
 def _response(made: Made) -> Response:
-    return Response(made.body.model_dump_json(), made.status, {"Location": made.location}, "application/json")
+    return Response(made.body.model_dump_json(), made.status, _located(made.location), "application/json")
 
 
 async def _replay(services: Services, caller: Caller, row: RowMapping) -> Response:
@@ -158,5 +161,9 @@ async def _replay(services: Services, caller: Caller, row: RowMapping) -> Respon
         issuer = await services.stream_tokens.issuer(caller)
         token = issuer.for_subject(Subject(SubjectKind(kind), subject_id))
         body = to_json(from_json(body) | {TOKEN_FIELD: token})
-    headers = {"Location": row["headers"]["location"], "Idempotent-Replayed": "true"}
+    headers = _located(row["headers"]["location"]) | {"Idempotent-Replayed": "true"}
     return Response(body, row["status"], headers, "application/json")
+
+
+def _located(location: str | None) -> dict[str, str]:
+    return {} if location is None else {"Location": location}

@@ -18,7 +18,8 @@ from gateway.api.idempotency import Made, make_once
 from gateway.api.paging import path_uuid
 from gateway.api.preferences import preferred_wait
 from gateway.api.routing import Answer
-from gateway.api.tasks import Task, TaskSubmitted, find_task, task_links
+from gateway.api.task_submission import TaskSubmitted
+from gateway.api.tasks import Task, find_task, task_links
 from gateway.middleware import Detached
 from gateway.services import services_of
 from gateway.stream.hub import Room

@@ -13,8 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api import definitions
-from gateway.api.answers import In, Links, Out, Time, answer
+from gateway.api.answers import In, Links, Out, Time
 from gateway.api.body import read_body
+from gateway.api.conditions import answer_tagged
 from gateway.api.idempotency import Made, make_once
 from gateway.api.metric_references import References
 from gateway.api.paging import path_uuid
@@ -87,14 +88,15 @@ async def change_metric(request: Request, caller: Caller) -> Response:
     asked = await read_body(request, MetricChange)
     values = asked.model_dump(mode="json", exclude_none=True)
     async with tenant_transaction(services_of(request).engine, caller) as connection:
-        row = await DEFINITION.find_usable(connection, caller, key)
+        row = await DEFINITION.find_same(connection, request, caller, key)
+        DEFINITION.check_usable(row)
         if asked.spec is not None:
             values["spec"] = asked.spec.model_dump(mode="json")
             await _references_of(asked.spec, request).check(connection, caller)
         if values:
             row = await _update(connection, caller, key, values)
         await note(connection, request, caller, Particulars(details={"fields": sorted(asked.model_fields_set)}))
-        return answer(_named_metric(row))
+        return answer_tagged(request, _named_metric(row))
 
 
 def _references_of(spec: Metric, request: Request) -> References:
@@ -122,6 +124,4 @@ async def _update(connection: AsyncConnection, caller: Caller, key: UUID, values
     mine = (_metric.id == key) & (_metric.organization_id == caller.organization_id) & _metric.archived_at.is_(None)
     values |= {"version": _metric.version + 1, "updated_at": func.now()}
     changing = update(tables.metric).where(mine).values(**values).returning(*_metric)
-    row = (await connection.execute(changing)).one_or_none()
-    # Archived since it was read, it is as it would have been a moment later.
-    return row if row is not None else await DEFINITION.find_usable(connection, caller, key)
+    return (await connection.execute(changing)).one()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, replace
+from typing import TypeAlias, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from gateway.api.deprecation import Deprecation
 from gateway.audit import note_denial
 from gateway.auth.authenticate import authenticate, bearer_of, require
 from gateway.auth.authenticate_stream import StreamCaller, authenticate_stream
@@ -18,6 +19,7 @@ from gateway.auth.keys import Scope
 from gateway.errors import ScopeMissing
 from gateway.middleware import lower_body_limit
 from gateway.services import services_of
+from gateway.transport.answer_headers import DEPRECATION
 from workerapp.contract.caller import Caller
 
 #: An answer; a stream is an ASGI application of its own.
@@ -33,6 +35,7 @@ class Operation:
     scope: Scope
     handler: Handler
     action: str | None = None
+    deprecation: Deprecation | None = None
 
     async def __call__(self, request: Request) -> Answer:
         """Find out who is asking, and answer."""
@@ -57,6 +60,7 @@ class StreamOperation:
     """A handler of a stream, which an API key with the scope `events:read` opens, or a stream token."""
 
     handler: StreamHandler
+    deprecation: Deprecation | None = None
 
     async def __call__(self, request: Request) -> Answer:
         """Find out who is watching, and answer."""
@@ -95,6 +99,14 @@ def reads_stream(handler: StreamHandler) -> StreamOperation:
     return StreamOperation(handler)
 
 
+_Deprecated = TypeVar("_Deprecated", Operation, StreamOperation)
+
+
+def deprecated(operation: _Deprecated, deprecation: Deprecation) -> _Deprecated:
+    """The same operation, whose answers tell that it will be gone."""
+    return replace(operation, deprecation=deprecation)
+
+
 class Resource(Route):
     """The route of a path; operations are named by their methods in lower case."""
 
@@ -104,7 +116,10 @@ class Resource(Route):
 
     async def _answer(self, request: Request) -> Answer:
         method = "get" if request.method == "HEAD" else request.method.lower()
-        return await self.operations[method](request)
+        operation = self.operations[method]
+        if operation.deprecation is not None:
+            setattr(request.state, DEPRECATION, operation.deprecation.headers)
+        return await operation(request)
 
 
 def resource(path: str, **operations: Operation | StreamOperation) -> Resource:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 from uuid import UUID
 
 from pydantic import Field
@@ -21,13 +21,16 @@ from gateway.api.metric_references import References, check_configured
 from gateway.api.paging import path_uuid
 from gateway.api.run_submission import submit_run
 from gateway.api.test_runs import WHAT, find_ended_run
+from gateway.auth.stream_tokens import Issuer
 from gateway.errors import NothingToRun
-from gateway.services import services_of
+from gateway.services import Services, services_of
 from workerapp.contract.caller import Caller
 from workerapp.contract.metrics import Metric
 from workerapp.contract.repetition import AnswersAgain, TestsAgain
 from workerapp.contract.states import ResultStatus
 from workerapp.db.tables import test_result
+
+RetriedStatuses: TypeAlias = Annotated[list[Literal["fail", "error", "cancelled"]], Field(min_length=1)]
 
 
 class Repetition(In):
@@ -39,9 +42,7 @@ class Repetition(In):
 class Retry(Repetition):
     """Which tests are executed again."""
 
-    statuses: Annotated[list[Literal["fail", "error", "cancelled"]], Field(min_length=1)] = Field(
-        default=["fail", "error"]
-    )
+    statuses: RetriedStatuses = Field(default=["fail", "error"])
 
 
 class Rerun(Repetition):
@@ -84,23 +85,43 @@ async def _repeat(
     issuer = await services.stream_tokens.issuer(caller)
 
     async def work(connection: AsyncConnection) -> Made:
-        source = await find_ended_run(connection, caller, repetition.source_id)
-        if isinstance(repetition, TestsAgain):
-            await _check_usable(connection, caller, source.test_configuration_id)
-        if isinstance(repetition, TestsAgain) or repetition.metrics is None:
-            configuration = await test_configurations.DEFINITION.find(connection, caller, source.test_configuration_id)
-            await check_configured(connection, caller, configuration.spec)
-        await references.check(connection, caller)
-        await _check_anything_to_do(connection, caller, repetition)
-        callback = await find_callback(connection, services, caller, asked.callback_url)
-        configuration_id = source.test_configuration_id
-        return await submit_run(
-            connection, services, issuer, configuration_id, repetition=repetition, callback=callback
+        return await repeat_run(
+            connection, services, issuer, repetition, references=references, callback_url=asked.callback_url
         )
 
     response = await make_once(request, caller, asked, work)
     services.hints.submitted()
     return response
+
+
+async def repeat_run(
+    connection: AsyncConnection,
+    services: Services,
+    issuer: Issuer,
+    repetition: TestsAgain | AnswersAgain,
+    *,
+    references: References,
+    callback_url: str | None,
+) -> Made:
+    """Queue the new run, in the open transaction; 202 and a `RunSubmitted`. `references` are what the request names.
+
+    Raises:
+        NotFound, RunNotEnded, NothingToRun: there is nothing to repeat, or something that it needs is not there.
+        Archived: something that it needs can no longer be used.
+        TooManyRuns, TooManyQueuedTests, TooManyTests: the organization has no room for it.
+    """
+    caller = issuer.caller
+    source = await find_ended_run(connection, caller, repetition.source_id)
+    if isinstance(repetition, TestsAgain):
+        await _check_usable(connection, caller, source.test_configuration_id)
+    if isinstance(repetition, TestsAgain) or repetition.metrics is None:
+        configuration = await test_configurations.DEFINITION.find(connection, caller, source.test_configuration_id)
+        await check_configured(connection, caller, configuration.spec)
+    await references.check(connection, caller)
+    await _check_anything_to_do(connection, caller, repetition)
+    callback = await find_callback(connection, services, caller, callback_url)
+    configuration_id = source.test_configuration_id
+    return await submit_run(connection, services, issuer, configuration_id, repetition=repetition, callback=callback)
 
 
 async def _check_usable(connection: AsyncConnection, caller: Caller, configuration_id: UUID) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, insert
+from sqlalchemy import Interval, bindparam, func, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.api.answers import WEBSOCKET, Links, Out
@@ -22,6 +22,21 @@ from workerapp.contract.specs import RunOptions
 from workerapp.contract.states import RunStatus
 from workerapp.contract.tasks import EXECUTE_TEST_CONFIGURATION
 from workerapp.db import tables
+from workerapp.db.direct import DirectStatement
+
+_run = tables.test_run.c
+_GIVEN = (
+    *(_run.organization_id, _run.test_configuration_id, _run.task_id, _run.expected, _run.created_by),
+    *(_run.rerun_of, _run.rescore_of, _run.callback_url, _run.callback_endpoint_id),
+)
+_INSERT = DirectStatement(
+    insert(tables.test_run)
+    .values(
+        {column.name: bindparam(column.name, type_=column.type) for column in _GIVEN}
+        | {"deadline_at": func.now() + bindparam("time", type_=Interval)}
+    )
+    .returning(_run.id)
+)
 
 
 class RunSubmitted(Out):
@@ -63,13 +78,14 @@ async def submit_run(
         "task_id": task_id,
         "expected": expected,
         "created_by": caller.user_id,
-        "deadline_at": func.now() + timedelta(seconds=services.settings.run_deadline_seconds),
+        "time": timedelta(seconds=services.settings.run_deadline_seconds),
         "rerun_of": repetition.source_id if isinstance(repetition, TestsAgain) else None,
         "rescore_of": repetition.source_id if isinstance(repetition, AnswersAgain) else None,
         **callback.columns(),
     }
-    made = await connection.execute(insert(tables.test_run).values(**run).returning(tables.test_run.c.id))
-    run_id: UUID = made.scalar_one()
+    made = await _INSERT.fetch_one(connection, run)
+    assert made is not None
+    run_id: UUID = made["id"]
     further: dict[str, Any] = {} if repetition is None else {"repetition": repetition.model_dump(mode="json")}
     if overrides is not None and overrides.model_fields_set:
         further["overrides"] = overrides.model_dump(mode="json", exclude_unset=True)

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 import gateway
 from gateway.api.answers import Links, Out, answer
+from gateway.api.conditions import answer_file
 from gateway.database import NotMigrated, ServingRefused
 from gateway.errors import ApiError, NotFound, NotReady, as_api_error
 from gateway.services import Services, services_of
@@ -39,8 +40,10 @@ class Health(Out):
     status: Literal["ok"]
 
 
-async def about(_: Request) -> Response:
+async def about(request: Request) -> Response:
     links = {"openapi": "/openapi.yaml", "health": "/healthz", "readiness": "/readyz"}
+    if services_of(request).settings.reference:
+        links["reference"] = "/docs"
     return answer(About(name=DISTRIBUTION, version=installed_version(), links=links))
 
 
@@ -77,8 +80,8 @@ async def metrics(request: Request) -> Response:
     return Response(services.metrics.exposition(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
 
-async def openapi(_: Request) -> Response:
-    return Response(_document(), media_type="application/yaml")
+async def openapi(request: Request) -> Response:
+    return answer_file(request, _document(), "application/yaml")
 
 
 @cache

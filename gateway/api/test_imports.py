@@ -6,24 +6,27 @@ memory or a database connection; what is right goes to a second file, and from t
 
 from __future__ import annotations
 
+import hashlib
 import logging
+from dataclasses import dataclass
 from tempfile import TemporaryFile
 from typing import Annotated, BinaryIO, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import BaseModel, Field
+from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api import test_sets
-from gateway.api.answers import In, Out, answer
+from gateway.api.answers import In, Out
+from gateway.api.idempotency import Made, make_once
 from gateway.api.metric_references import References
 from gateway.api.paging import path_uuid, read_query
 from gateway.api.stored_tests import StoredTests, check_room
 from gateway.api.test_file import TestFile
 from gateway.api.test_sets import DEFINITION, TestSet
-from gateway.audit import Particulars, note
 from gateway.errors import ImportsFull, UnsupportedMediaType
 from gateway.records import FIELDS, JSON_LINES, TABLE, Format
 from gateway.services import Services, services_of
@@ -64,6 +67,21 @@ class Imported(Out):
     imported: int
 
 
+class _Asked(BaseModel):
+    """What an Idempotency-Key stands for."""
+
+    query: ImportQuery
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Read:
+    """A file that was received: how many tests it has, and which one it is."""
+
+    count: int
+    sha256: str
+
+
 async def import_tests(request: Request, caller: Caller) -> Response:
     services = services_of(request)
     key = path_uuid(request, DEFINITION.path_name, DEFINITION.what)
@@ -73,17 +91,24 @@ async def import_tests(request: Request, caller: Caller) -> Response:
     file = TestFile(form=_format(request), names=query.names(), settings=services.settings)
     with services.imports.place(caller.organization_id), TemporaryFile() as tests:
         references = References(services.settings.outbound)
-        count = await _read(request, file, tests, references)
+        read = await _read(request, file, tests, references)
         await _check(services, caller, references)
-        return answer(await _store(request, caller, key, tests, count, mode=query.mode))
+        most = services.most_tests_per_set(caller.organization_id)
+
+        async def work(connection: AsyncConnection) -> Made:
+            imported = await _store(connection, caller, key, tests, count=read.count, most=most, mode=query.mode)
+            details = {"tests": read.count, "mode": query.mode}
+            return Made(status=200, location=f"/v1/test-sets/{key}/tests", body=imported, details=details)
+
+        return await make_once(request, caller, _Asked(query=query, sha256=read.sha256), work)
 
 
-async def _read(request: Request, file: TestFile, tests: BinaryIO, references: References) -> int:
-    """Receive the body and write its tests to `tests`; how many there are."""
+async def _read(request: Request, file: TestFile, tests: BinaryIO, references: References) -> _Read:
+    """Receive the body and write its tests to `tests`."""
     try:
         with TemporaryFile() as body:
-            await _receive(request, body)
-            return await run_in_threadpool(file.check, body, tests, references)
+            sha256 = await _receive(request, body)
+            return _Read(count=await run_in_threadpool(file.check, body, tests, references), sha256=sha256)
     except OSError as error:
         logger.error("import_not_kept", extra={"reason": str(error)})  # noqa: TRY400 - the reason says it all
         raise ImportsFull("The server has no room for the file at the moment; try again later.") from error
@@ -100,14 +125,21 @@ def _format(request: Request) -> Format:
     return found
 
 
-async def _receive(request: Request, body: BinaryIO) -> None:
-    waiting = bytearray()
+async def _receive(request: Request, body: BinaryIO) -> str:
+    """Write the body to the file; the digest tells it from others."""
+    waiting, digest = bytearray(), hashlib.sha256()
+
+    def keep(part: bytes) -> None:
+        digest.update(part)
+        body.write(part)
+
     async for chunk in request.stream():
         waiting += chunk
         if len(waiting) >= BATCH_BYTES:
-            await run_in_threadpool(body.write, bytes(waiting))
+            await run_in_threadpool(keep, bytes(waiting))
             waiting.clear()
-    await run_in_threadpool(body.write, bytes(waiting))
+    await run_in_threadpool(keep, bytes(waiting))
+    return digest.hexdigest()
 
 
 async def _check(services: Services, caller: Caller, references: References) -> None:
@@ -115,16 +147,15 @@ async def _check(services: Services, caller: Caller, references: References) -> 
         await references.check(connection, caller)
 
 
-async def _store(request: Request, caller: Caller, key: UUID, tests: BinaryIO, count: int, *, mode: str) -> Imported:
-    services = services_of(request)
-    async with tenant_transaction(services.engine, caller) as connection:
-        stored = await test_sets.lock(connection, caller, key)
-        if mode == "replace":
-            await stored.archive_all()
-        await _append(stored, tests, count, services.most_tests_per_set(caller.organization_id))
-        await stored.count_change()
-        await note(connection, request, caller, Particulars(details={"tests": count, "mode": mode}))
-        return Imported(test_set=await test_sets.read(connection, caller, key), imported=count)
+async def _store(
+    connection: AsyncConnection, caller: Caller, key: UUID, tests: BinaryIO, *, count: int, most: int, mode: str
+) -> Imported:
+    stored = await test_sets.lock(connection, caller, key)
+    if mode == "replace":
+        await stored.archive_all()
+    await _append(stored, tests, count, most)
+    await stored.count_change()
+    return Imported(test_set=await test_sets.read(connection, caller, key), imported=count)
 
 
 async def _append(stored: StoredTests, tests: BinaryIO, count: int, most: int) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeAlias
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field
+from pydantic import AwareDatetime, BeforeValidator, Field
 from sqlalchemy import Row, Select, case, func, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
@@ -27,6 +27,8 @@ from gateway.api.paging import (
     split_words,
 )
 from gateway.api.routing import Answer
+from gateway.api.run_filter import RunFilter
+from gateway.api.sorting import Sort, SortedQuery, Sorting, answer_page, read_sorted
 from gateway.audit import Particulars, note
 from gateway.errors import RunNotEnded
 from gateway.services import services_of
@@ -106,12 +108,8 @@ class TestResult(Out):
     finished_at: Time | None
 
 
-class RunQuery(PageQuery):
-    """Which runs."""
-
-    status: RunStatus | None = None
-    test_configuration_id: UUID | None = None
-    run_group_id: UUID | None = None
+class RunQuery(SortedQuery, RunFilter):
+    """Which runs, and in which order."""
 
 
 class ResultQuery(PageQuery):
@@ -146,25 +144,23 @@ _RESULT_COLUMNS = (
     *(_result.output, _result.scores, _result.latency_ms, _result.attempts, _result.http_status),
     *(_result.error, _result.finished_at),
 )
+_SORTING = Sorting(
+    created_at=_run.created_at,
+    finished_at=_run.finished_at,
+    id=_run.id,
+    cursor=tuple[Sort, AwareDatetime, UUID],
+)
 _CANCEL = text("SELECT cancel_run(:id)")
 
 
 async def list_test_runs(request: Request, caller: Caller) -> Response:
     services = services_of(request)
-    query = read_query(request, RunQuery)
-    limit, before = page_limit(query, services.settings), read_cursor(query, UUID)
-    statement = select(*_RUN_COLUMNS).where(_run.organization_id == caller.organization_id)
-    if query.status is not None:
-        statement = statement.where(_run.status == query.status)
-    if query.test_configuration_id is not None:
-        statement = statement.where(_run.test_configuration_id == query.test_configuration_id)
-    if query.run_group_id is not None:
-        statement = statement.where(_run.run_group_id == query.run_group_id)
-    if before is not None:
-        statement = statement.where(_run.id < before)
+    query = read_sorted(request, RunQuery, TestRun)
+    limit = page_limit(query, services.settings)
+    statement = select(*_RUN_COLUMNS).where(_run.organization_id == caller.organization_id, *query.conditions())
     async with tenant_transaction(services.engine, caller) as connection:
-        rows = (await connection.execute(statement.order_by(_run.id.desc()).limit(limit + 1))).all()
-    return answer(page_of(rows, limit, answered_run, lambda row: row.id))
+        rows = (await connection.execute(_SORTING.page(statement, query, limit))).all()
+    return answer_page(query, rows, limit, answered_run, "id")
 
 
 async def get_test_run(request: Request, caller: Caller) -> Answer:

@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.api.answers import In, Links, Out, Time, answer
+from gateway.api.answers import In, Links, Out, Time
 from gateway.api.body import read_body
+from gateway.api.conditions import answer_tagged, check_match
 from gateway.api.definitions import Definition
 from gateway.api.faults import MOST_FAULTS
 from gateway.api.idempotency import Made, make_once
@@ -119,10 +120,11 @@ async def change_test_set(request: Request, caller: Caller) -> Response:
     values = asked.model_dump(exclude_none=True)
     async with tenant_transaction(services_of(request).engine, caller) as connection:
         stored = await lock(connection, caller, key)
+        check_match(request, await read(connection, caller, key))
         if values:
             await stored.count_change(**values)
         await note(connection, request, caller, Particulars(details={"fields": sorted(asked.model_fields_set)}))
-        return answer(await read(connection, caller, key))
+        return answer_tagged(request, await read(connection, caller, key))
 
 
 async def reorder_test_set(request: Request, caller: Caller) -> Response:
@@ -130,11 +132,12 @@ async def reorder_test_set(request: Request, caller: Caller) -> Response:
     asked = await read_body(request, Reordering)
     async with tenant_transaction(services_of(request).engine, caller) as connection:
         stored = await lock(connection, caller, key)
+        check_match(request, await read(connection, caller, key))
         _check_order(asked.test_ids, await stored.ids())
         await stored.reorder(asked.test_ids)
         await stored.count_change()
         await note(connection, request, caller)
-        return answer(await read(connection, caller, key))
+        return answer_tagged(request, await read(connection, caller, key))
 
 
 async def lock(connection: AsyncConnection, caller: Caller, key: UUID) -> StoredTests:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from gateway.api import test_sets
 from gateway.api.answers import In, Out, Time, answer
 from gateway.api.body import read_body
+from gateway.api.conditions import answer_tagged
 from gateway.api.idempotency import Made, make_once
 from gateway.api.metric_references import References
 from gateway.api.paging import PageQuery, Position, page_limit, page_of, path_uuid, read_cursor, read_query
@@ -87,7 +88,7 @@ async def get_test(request: Request, caller: Caller) -> Response:
     async with tenant_transaction(services_of(request).engine, caller) as connection:
         await DEFINITION.check(connection, caller, key)
         stored = StoredTests(connection=connection, caller=caller, test_set_id=key)
-        return answer(_test(await stored.find(test_id)))
+        return answer_tagged(request, _test(await stored.find(test_id)))
 
 
 async def add_tests(request: Request, caller: Caller) -> Response:

@@ -18,7 +18,7 @@ from gateway.api.organization_events import FilterQuery, read_after, read_filter
 from gateway.api.paging import read_id, read_parameters, read_uuid
 from gateway.auth.authenticate_stream import SUBPROTOCOL, StreamCaller, authenticate_stream
 from gateway.errors import ApiError, NotFound, as_api_error, problem
-from gateway.middleware import request_id
+from gateway.middleware import request_id, trace_id
 from gateway.services import Services
 from gateway.stream.cursor import CursorInvalid, parse_cursor
 from gateway.stream.feed import Feed
@@ -50,7 +50,7 @@ async def converse(websocket: WebSocket) -> None:
         answer = as_api_error(error)
         if answer is None:
             raise
-        await websocket.send_denial_response(problem(answer, request_id.get()))
+        await websocket.send_denial_response(problem(answer, request_id.get(), trace_id.get()))
         return
     offered = SUBPROTOCOL in websocket.scope["subprotocols"]
     await websocket.accept(SUBPROTOCOL if offered else None)
@@ -107,5 +107,5 @@ def _describe(error: Exception) -> dict[str, Any] | None:
     answer: ApiError | None = as_api_error(error)
     if answer is None:
         return None
-    described: dict[str, Any] = json.loads(bytes(problem(answer, request_id.get()).body))
+    described: dict[str, Any] = json.loads(bytes(problem(answer, request_id.get(), trace_id.get()).body))
     return described

@@ -9,8 +9,8 @@ from uuid import UUID
 from gateway.auth.keyring import NewKey, create_key, create_organization, replace_key, revoke_key
 from gateway.auth.keys import DEFAULT_SCOPES, MARK, Scope
 from gateway.cli.failures import CommandFailed, ExitStatus
-from gateway.cli.operations import print_rows
 from gateway.cli.operator_database import add_database_argument, keyring, rows_of
+from gateway.cli.rows import print_rows
 from workerapp.db.sealing import new_key
 
 _LIST = (

@@ -23,15 +23,15 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from gateway.cli.client import Patience
 from gateway.cli.failures import CommandFailed, ExitStatus, UsageInvalid
 from gateway.cli.own_address import add_address_arguments, own_url
 from gateway.cli.plain_text import say
 from gateway.cli.received import Received, as_json, as_line
-from gateway.cli.server_options import add_server_arguments, open_client
+from gateway.cli.server import add_access_arguments, talking
 from gateway.cli.stop_signals import STOP_REQUESTS
 from gateway.cli.webhook_receiver import receiver, serving
 from gateway.cli.webhook_registration import registered
+from gateway.client import Patience
 from gateway.stream.server import PortUnavailable, listen
 from workerapp.contract.webhook_signing import SecretInvalid, read_secret
 
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"answer genuine deliveries with this status, to try retries (default: {DEFAULT_STATUS})",
     )
     parser.add_argument("--json", action="store_true", help="print lines of JSON on a terminal too")
-    add_server_arguments(parser)
+    add_access_arguments(parser)
     parser.add_argument(
         "--events",
         type=_patterns,
@@ -106,7 +106,7 @@ async def _endpoint(options: argparse.Namespace, url: str, secret: str | None) -
     if not _is_registering(options):
         yield secret
         return
-    with open_client(options, _PATIENCE) as client:
+    with talking(options, _PATIENCE) as client:
         async with registered(client, options.url or url, options.events) as registration:
             print(f"Registered as webhook endpoint {registration.id}.", file=sys.stderr, flush=True)
             yield registration.secret

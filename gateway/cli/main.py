@@ -17,7 +17,12 @@ COMMANDS = {
     "up": "start everything on this machine: Postgres, the gateway and a worker",
     "demo": "start everything, and run a bundled test suite against a bundled AI application",
     "run": "run a test suite against an AI application and wait for the outcome",
+    "watch": "watch runs, groups, tasks, or all that happens",
+    "runs": "list, show, cancel and retry test runs, and read their results",
+    "tasks": "list, show, submit and cancel tasks",
+    "events": "print what happened",
     "listen": "receive webhooks on this machine, verify and print them",
+    "webhooks": "who is told when runs end, what was sent, and sending it again",
     "serve": "serve the HTTP API, and nothing else",
     "migrate": "bring the database to the newest schema",
     "orgs": "create, list, show and remove organizations",
@@ -25,13 +30,9 @@ COMMANDS = {
     "keys": "create, list, rotate and revoke API keys; make a key for stored secrets",
     "secret-keys": "seal stored secrets anew with a new key",
     "adopt": "make the tasks of an existing Celery app, on its own table, tasks of an organization",
-    "workers": "list workers",
-    "tasks": "list the tasks that are being executed",
-    "queues": "list queues and how much is in them",
-    "cancel": "cancel a test run",
-    "revoke": "revoke a task that waits",
-    "terminate": "stop a task, also while it is executed",
-    "purge": "remove all that waits in a queue",
+    "admin": "see and end work of all organizations, with a login of the database",
+    "doctor": "say what is wrong with a setup and how to mend it",
+    "completion": "print a script that completes these commands in a shell",
 }
 
 
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _print_any_text()
             if not given or given[0] not in COMMANDS:
                 _overview().parse_args(given or ["--help"])
-            command = cast("Command", importlib.import_module(f"gateway.cli.{given[0].replace('-', '_')}"))
+            command = _module_of(given[0])
             options = _parser(given[0], command).parse_args(given[1:])
         return command.execute(options)
     except CommandFailed as failure:
@@ -62,6 +63,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has seen enough; the interpreter must not try to flush it again.
         sys.stdout = io.TextIOWrapper(io.BytesIO())
         return ExitStatus.FAILED
+
+
+def every_parser() -> argparse.ArgumentParser:
+    """All commands with their options in one parser, for which every module is imported."""
+    parser = argparse.ArgumentParser(prog="gateway")
+    commands = parser.add_subparsers()
+    for name, purpose in COMMANDS.items():
+        _module_of(name).add_arguments(commands.add_parser(name, help=purpose))
+    return parser
+
+
+def _module_of(name: str) -> Command:
+    return cast("Command", importlib.import_module(f"gateway.cli.{name.replace('-', '_')}"))
 
 
 def _parser(name: str, command: Command) -> argparse.ArgumentParser:

@@ -11,8 +11,8 @@ from psycopg import sql
 
 from gateway.auth.keyring import check_name
 from gateway.cli.failures import CommandFailed, ExitStatus, UsageInvalid
-from gateway.cli.operations import print_rows
 from gateway.cli.operator_database import add_database_argument, keyring, rows_of
+from gateway.cli.rows import print_rows
 from gateway.operator_audit import note_operation
 
 _CREATE = "SELECT admin_create_organization(%s) AS id"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -10,11 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.client import GatewayClient
 from gateway.cli.failures import ExitStatus
 from gateway.cli.plain_text import excerpt
-from gateway.cli.submission import SubmittedRun
 from gateway.cli.watching import RunState
+from gateway.client import Subject, SyncGatewayClient, TestResult, TestRun
 from workerapp.contract.states import ResultStatus, RunStatus
 
 _CELL, _REASON = 120, 300
@@ -50,7 +49,9 @@ def exit_status(state: RunState, min_pass_rate: float) -> ExitStatus:
     return ExitStatus.OK if reached else ExitStatus.FAILED
 
 
-def print_problems(console: Console, client: GatewayClient, run: SubmittedRun, state: RunState, most: int) -> None:
+def print_problems(
+    console: Console, client: SyncGatewayClient, run: Subject[TestRun], state: RunState, most: int
+) -> None:
     """Print the tests that could not be executed, then the wrong answers; `most` of them altogether."""
     rows = _results(client, run, ResultStatus.ERROR, min(most, state.errored))
     rows += _results(client, run, ResultStatus.FAIL, min(most - len(rows), state.failed))
@@ -83,9 +84,9 @@ def print_summary(console: Console, state: RunState) -> None:
         console.print(Text(excerpt(state.reason, _REASON)))
 
 
-def print_flaky(console: Console, client: GatewayClient, run: SubmittedRun) -> None:
+def print_flaky(console: Console, client: SyncGatewayClient, run: Subject[TestRun]) -> None:
     """Print how many tests passed now and failed then."""
-    repeats = client.get(f"{run.path}/statistics")["repeats"]
+    repeats = client.get_statistics(run).repeats
     if repeats is None:
         return
     told = f"flaky: {repeats['flaky']} of {repeats['tests']} tests"
@@ -93,25 +94,18 @@ def print_flaky(console: Console, client: GatewayClient, run: SubmittedRun) -> N
     console.print(f"{told} ({always})", highlight=False)
 
 
-def _results(client: GatewayClient, run: SubmittedRun, status: ResultStatus, most: int) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    cursor: str | None = None
-    while len(rows) < most:
-        paging = {} if cursor is None else {"cursor": cursor}
-        page = client.get(f"{run.path}/results", status=status.value, limit=min(_PAGE, most - len(rows)), **paging)
-        rows += page["items"]
-        cursor = page["next_cursor"]
-        if cursor is None:
-            break
-    return rows
+def _results(client: SyncGatewayClient, run: Subject[TestRun], status: ResultStatus, most: int) -> list[TestResult]:
+    if most <= 0:
+        return []
+    return list(islice(client.list_results(run, [status.value], page_size=min(_PAGE, most)), most))
 
 
-def _cells(row: Mapping[str, Any]) -> list[Text]:
-    color = "yellow" if row["status"] == ResultStatus.ERROR else "red"
+def _cells(row: TestResult) -> list[Text]:
+    color = "yellow" if row.status == ResultStatus.ERROR else "red"
     return [
-        Text(str(row["position"] + 1) + ("" if row["repeat"] == 1 else f" (repeat {row['repeat']})")),
-        Text(row["status"], style=color),
-        *(_cell(value) for value in (_asked(row), row["expected"], _output(row))),
+        Text(str(row.position + 1) + ("" if row.repeat == 1 else f" (repeat {row.repeat})")),
+        Text(row.status, style=color),
+        *(_cell(value) for value in (_asked(row), row.expected, _output(row))),
         Text(excerpt(_reason(row), _REASON)),
     ]
 
@@ -120,19 +114,19 @@ def _cell(value: Any) -> Text:
     return Text("" if value is None else excerpt(value, _CELL))
 
 
-def _asked(row: Mapping[str, Any]) -> Any:
+def _asked(row: TestResult) -> Any:
     """The input, or those of the turns."""
-    return row["input"] if row["turns"] is None else [turn["input"] for turn in row["turns"]]
+    return row.input if row.turns is None else [turn["input"] for turn in row.turns]
 
 
-def _output(row: Mapping[str, Any]) -> Any:
+def _output(row: TestResult) -> Any:
     """What was judged; what else was mapped out of the response stands beside it."""
-    output = row["output"]
+    output = row.output
     return output.get("output") if isinstance(output, dict) else output
 
 
-def _reason(row: Mapping[str, Any]) -> str:
-    error, scores = row["error"], row["scores"]
+def _reason(row: TestResult) -> str:
+    error, scores = row.error, row.scores
     if error:
         return f"{error['code']}: {error['message']}"
     return str(scores.get("reason") or "") if isinstance(scores, dict) else ""

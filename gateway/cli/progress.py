@@ -33,18 +33,28 @@ def display_on(console: Console, tests: int) -> Display:
     return LiveBar(console, tests) if console.is_terminal else Lines(console)
 
 
+def progress_on(console: Console) -> Progress:
+    """Bars that have a description, `counts` and the time that has gone."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[counts]}"),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
+def counts_of(state: RunState) -> str:
+    """How many passed and not, in the colors of a terminal."""
+    return f"[green]{state.passed} passed[/] [red]{state.failed} failed[/] [yellow]{state.errored} errors[/]"
+
+
 class LiveBar:
     """One line that moves."""
 
     def __init__(self, console: Console, tests: int) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[counts]}"),
-            TimeElapsedColumn(),
-            console=console,
-        )
+        self._progress = progress_on(console)
         self._task = self._progress.add_task("queued", total=tests, counts="")
 
     def __enter__(self) -> Self:
@@ -61,7 +71,7 @@ class LiveBar:
             description=state.status,
             total=state.total,
             completed=state.finished,
-            counts=f"[green]{state.passed} passed[/] [red]{state.failed} failed[/] [yellow]{state.errored} errors[/]",
+            counts=counts_of(state),
         )
 
 

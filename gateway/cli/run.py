@@ -13,16 +13,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gateway.cli.client import GatewayClient, Patience
 from gateway.cli.interruption import Farewell, ending_at_once
 from gateway.cli.outcome import as_json, exit_status, print_flaky, print_problems, print_summary
 from gateway.cli.plain_text import say
 from gateway.cli.progress import display_on
 from gateway.cli.run_options import add_option_arguments, read_options
-from gateway.cli.server_options import add_server_arguments, open_client
+from gateway.cli.server import add_server_arguments, talking
 from gateway.cli.submission import SubmittedRun, submit
 from gateway.cli.suite import load_suite
-from gateway.cli.watching import follow
+from gateway.cli.watching import watch_run
+from gateway.client import SyncGatewayClient
 
 #: Where there is no terminal to measure, logs are wide.
 _LOG_WIDTH = 140
@@ -39,13 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--json", action="store_true", help="print one JSON object on stdout, everything else on stderr"
     )
     parser.add_argument("--show", type=_count, default=20, metavar="N", help="show this many problems (default: 20)")
-    parser.add_argument(
-        "--patience",
-        type=_seconds,
-        default=60.0,
-        metavar="SECONDS",
-        help="how long the server may be away while the run is watched (default: 60)",
-    )
     add_option_arguments(parser)
 
 
@@ -59,17 +52,17 @@ def execute(options: argparse.Namespace) -> int:
 def _execute(options: argparse.Namespace, farewell: Farewell) -> int:
     suite, overrides = load_suite(options.suite), read_options(options)
     console = console_for(json_on_stdout=options.json)
-    with open_client(options, Patience(outage=options.patience)) as client:
+    with talking(options) as client:
         run = submit(client, suite, overrides)
         farewell.text = _how_to_go_on(client, run)
         console.print(f"test run {run.id}: {run.tests} tests", highlight=False)
         with display_on(console, run.tests) as display:
-            state = follow(client, run, display.show)
+            state = watch_run(client, run.subject, display.show)
         farewell.text = ""
-        print_problems(console, client, run, state, options.show)
+        print_problems(console, client, run.subject, state, options.show)
         print_summary(console, state)
         if run.repeats > 1:
-            print_flaky(console, client, run)
+            print_flaky(console, client, run.subject)
     if options.json:
         say(json.dumps(as_json(state)))
     return exit_status(state, options.min_pass_rate)
@@ -81,8 +74,8 @@ def console_for(*, json_on_stdout: bool) -> Console:
     return console if console.is_terminal else Console(stderr=json_on_stdout, width=_LOG_WIDTH)
 
 
-def _how_to_go_on(client: GatewayClient, run: SubmittedRun) -> str:
-    command = f'curl -H "Authorization: Bearer $GATEWAY_API_KEY" {client.server}{run.path}'
+def _how_to_go_on(client: SyncGatewayClient, run: SubmittedRun) -> str:
+    command = f'curl -H "Authorization: Bearer $GATEWAY_API_KEY" {client.server}{run.subject.path}'
     return f"Stopped watching; the run goes on. Its state:\n  {command}\n"
 
 
@@ -98,10 +91,3 @@ def _count(text: str) -> int:
     if count < 0:
         raise argparse.ArgumentTypeError(f"{text} is less than 0")
     return count
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds")
-    return seconds

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from gateway.cli.failures import CommandFailed, ExitStatus
-from gateway.cli.operations import print_rows
 from gateway.cli.operator_database import add_database_argument, keyring
+from gateway.cli.rows import print_rows
 from gateway.operator_audit import note_operation
 from gateway.resealing import COLUMNS, Batch, SealedColumn, key_uses, reseal
 from workerapp.db.sealing import Sealer

@@ -9,8 +9,8 @@ import psycopg
 
 from gateway.auth.keyring import check_name, create_organization
 from gateway.cli.failures import CommandFailed, ExitStatus
-from gateway.cli.operations import print_rows
 from gateway.cli.operator_database import add_database_argument, keyring, rows_of
+from gateway.cli.rows import print_rows
 from gateway.operator_audit import note_operation
 
 _LIST = (

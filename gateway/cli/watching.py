@@ -1,20 +1,16 @@
-"""Follows a run to its end: by its stream, resumed whenever it breaks, and by asking while there is none."""
+"""What is told of a run while it is watched: by its stream, and by asking while there is none."""
 
 from __future__ import annotations
 
-import json
-import random
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.cli.client import GatewayClient, StreamOver, StreamUnavailable
-from gateway.cli.submission import SubmittedRun
-from workerapp.contract.states import FINAL_RUN_STATUSES
+from gateway.client import Event, StreamUnavailable, Subject, SyncGatewayClient, TestRun
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 3.0
-_COUNTS = ("total", "pending", "passed", "failed", "errored", "cancelled", "unscored")
+#: Between two looks at a run that has no stream.
+_PAUSE = 2.0
+_COUNTS = ("pending", "passed", "failed", "errored", "cancelled", "unscored")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,11 +29,6 @@ class RunState:
     reason: str | None = None
 
     @property
-    def is_final(self) -> bool:
-        """Whether nothing changes any more."""
-        return self.status in FINAL_RUN_STATUSES
-
-    @property
     def finished(self) -> int:
         """How many tests have an outcome."""
         return self.passed + self.failed + self.errored + self.cancelled + self.unscored
@@ -49,53 +40,35 @@ class RunState:
         return self.passed / judged if judged else None
 
 
-def follow(client: GatewayClient, run: SubmittedRun, show: Callable[[RunState], None]) -> RunState:
+def watch_run(client: SyncGatewayClient, run: Subject[TestRun], show: Callable[[RunState], None]) -> RunState:
     """Show every state of a run, and return the final one."""
-    cursor: list[str | None] = [None]
-    pause = _FIRST_PAUSE
-    while True:
-        seen = 0
-        try:
-            for state in _streamed(client, run, cursor):
+    try:
+        for event in client.follow(run, after=None, insists=False):
+            state = state_of(event)
+            if state is not None:
                 show(state)
-                seen += 1
-        except (StreamUnavailable, StreamOver):
-            pass
-        state = read_run(client, run)
-        show(state)
-        if state.is_final:
-            return state
-        pause = _FIRST_PAUSE if seen else min(pause * 2, _LONGEST_PAUSE)
-        time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - so that not all clients come back at once
+    except StreamUnavailable:
+        for seen in client.poll(run, every=_PAUSE):
+            show(_state(seen.id, seen.model_dump()))
+    last = client.get(run)
+    final = _state(last.id, last.model_dump())
+    show(final)
+    return final
 
 
-def read_run(client: GatewayClient, run: SubmittedRun) -> RunState:
-    """The run as it is now."""
-    body = client.get(run.path)
-    return _state(run, body, body)
+def state_of(event: Event) -> RunState | None:
+    """What an event of a run's stream says about the run; none if it is about a test."""
+    data = event.data
+    if "counts" not in data or "test_id" in data:
+        return None
+    return _state(event.subject, {**data, **data["counts"]})
 
 
-def _streamed(client: GatewayClient, run: SubmittedRun, cursor: list[str | None]) -> Iterator[RunState]:
-    """What the stream says until it ends; `cursor` moves along."""
-    with client.events(run.events, cursor[0]) as events:
-        for event in events:
-            if event.name == "reset":
-                cursor[0] = None
-                continue
-            cursor[0] = event.id or cursor[0]
-            if event.data is not None and event.name == "message":
-                data = json.loads(event.data)["data"]
-                if "status" in data and "test_id" not in data:
-                    yield _state(run, data, data.get("counts", data))
-
-
-def _state(run: SubmittedRun, body: Mapping[str, Any], counts: Mapping[str, Any]) -> RunState:
-    numbers = {name: counts.get(name) for name in _COUNTS}
-    total = numbers.pop("total")
+def _state(run_id: str, told: Mapping[str, Any]) -> RunState:
     return RunState(
-        id=run.id,
-        status=str(body["status"]),
-        total=total,
-        reason=body.get("reason"),
-        **{name: int(number or 0) for name, number in numbers.items()},
+        id=run_id,
+        status=str(told["status"]),
+        total=told.get("total"),
+        reason=told.get("reason"),
+        **{name: int(told.get(name) or 0) for name in _COUNTS},
     )

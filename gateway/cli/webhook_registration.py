@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from uuid import uuid4
 
-from gateway.cli.client import GatewayClient, RequestRefused, RequestWrong
-from gateway.cli.failures import CommandFailed
+from gateway.cli.failures import CommandFailed, UsageInvalid
 from gateway.cli.own_address import LOOPBACK
+from gateway.cli.server import failure_of
+from gateway.client import GatewayError, Invalid, Model, NotFound, SyncGatewayClient
+from gateway.client.calls import create, remove
 from workerapp.contract.outbound import SETTING
 
 _PATH = "/v1/webhook-endpoints"
@@ -28,8 +29,15 @@ class Registration:
     secret: str
 
 
+class _Registered(Model):
+    """A new endpoint as it is answered."""
+
+    id: str
+    secret: str
+
+
 @asynccontextmanager
-async def registered(client: GatewayClient, url: str, event_types: Sequence[str]) -> AsyncIterator[Registration]:
+async def registered(client: SyncGatewayClient, url: str, event_types: Sequence[str]) -> AsyncIterator[Registration]:
     """Register an endpoint, for the event types that are the gateway's default if none are given, and remove it.
 
     Requests are made in threads, which no request to stop interrupts: what was begun is known, and removed.
@@ -41,25 +49,26 @@ async def registered(client: GatewayClient, url: str, event_types: Sequence[str]
         await asyncio.to_thread(_remove, client, registration)
 
 
-def _register(client: GatewayClient, url: str, event_types: Sequence[str]) -> Registration:
+def _register(client: SyncGatewayClient, url: str, event_types: Sequence[str]) -> Registration:
     chosen = {"event_types": list(event_types)} if event_types else {}
     body = {"url": url, "description": "gateway listen", **chosen}
     try:
-        endpoint = client.post(_PATH, body, uuid4().hex)
-    except RequestRefused as refusal:
+        endpoint = client.send(create(_PATH, body, _Registered))
+    except Invalid as refusal:
         if refusal.code == "url_refused":
-            raise RequestWrong(f"{refusal}\n{_HOW_TO_BE_CALLED}", refusal.code) from refusal
+            raise UsageInvalid(f"{failure_of(refusal)}\n{_HOW_TO_BE_CALLED}") from refusal
         raise
-    return Registration(id=endpoint["id"], secret=endpoint["secret"])
+    return Registration(id=endpoint.id, secret=endpoint.secret)
 
 
-def _remove(client: GatewayClient, registration: Registration) -> None:
+def _remove(client: SyncGatewayClient, registration: Registration) -> None:
     path = f"{_PATH}/{registration.id}"
     try:
-        client.delete(path)
-    except CommandFailed as failure:
-        if isinstance(failure, RequestRefused) and failure.code == "not_found":
-            return
+        client.send(remove(path))
+    except NotFound:
+        return
+    except GatewayError as error:
+        failure = failure_of(error)
         raise CommandFailed(
             f"the webhook endpoint is still registered: {failure}\nRemove it with DELETE {client.server}{path}"
-        ) from failure
+        ) from error

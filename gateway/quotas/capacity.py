@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 from uuid import UUID
 
-from sqlalchemy import case, func, select, text
+from sqlalchemy import bindparam, case, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import TooManyTests
@@ -18,6 +18,7 @@ from gateway.quotas.plan_finder import PlanFinder
 from gateway.quotas.refusals import Limit, LimitReached, TooManyQueuedTasks, TooManyQueuedTests, TooManyRuns
 from workerapp.contract.caller import Caller
 from workerapp.db import tables
+from workerapp.db.direct import DirectStatement
 
 #: Open tasks are counted again after so many seconds.
 RECOUNT_SECONDS = 1.0
@@ -25,6 +26,12 @@ RECOUNT_SECONDS = 1.0
 AT_ONCE = 200
 
 _run, _task = tables.test_run.c, tables.task.c
+_OPEN_RUNS = DirectStatement(
+    select(
+        func.count().label("runs"),
+        func.coalesce(func.sum(case((_run.planned.is_(None), _run.expected), else_=_run.pending)), 0).label("tests"),
+    ).where(_run.organization_id == bindparam("organization_id"), _run.finished_at.is_(None))
+)
 #: Until the end of the transaction nobody else submits runs of the organization that looks at its limits as closely.
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('runs of ' || current_organization(), 0))")
 
@@ -105,12 +112,9 @@ class Capacity:
 
 async def _load(connection: AsyncConnection, caller: Caller) -> _Load:
     """The organization's open runs, and their tests without a result: those expected, until they are planned."""
-    waiting = case((_run.planned.is_(None), _run.expected), else_=_run.pending)
-    statement = select(func.count(), func.coalesce(func.sum(waiting), 0)).where(
-        _run.organization_id == caller.organization_id, _run.finished_at.is_(None)
-    )
-    runs, tests = (await connection.execute(statement)).one()
-    return _Load(runs, tests)
+    row = await _OPEN_RUNS.fetch_one(connection, {"organization_id": caller.organization_id})
+    assert row is not None
+    return _Load(**row)
 
 
 async def _open_tasks(connection: AsyncConnection, caller: Caller, most: int) -> int:

@@ -15,9 +15,13 @@ def parse_cursor(last_event_id: str | None, after: str | None) -> int | None:
     The header wins: a browser that reconnects sends it to the URL it once started with.
 
     Raises:
-        CursorInvalid: not a whole number from 0 on, or longer than any number of an event.
+        CursorInvalid: one of them is not a whole number from 0 on, or longer than any number of an event.
     """
-    name, text = ("Last-Event-ID", last_event_id) if last_event_id else ("after", after)
+    header, parameter = _number("Last-Event-ID", last_event_id), _number("after", after)
+    return parameter if header is None else header
+
+
+def _number(name: str, text: str | None) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit()) or len(text) > _MOST_DIGITS:

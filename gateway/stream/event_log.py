@@ -17,7 +17,7 @@ from gateway.stream.organization_cursor import Mark, Position
 from gateway.stream.snapshot import Snapshot
 from workerapp.contract.caller import Caller
 from workerapp.db.statements import clause
-from workerapp.db.tenant import tenant_transaction
+from workerapp.db.tenant import Isolation, tenant_transaction
 
 
 class Start(Enum):
@@ -55,13 +55,15 @@ class OrganizationNow:
     open_test_runs: dict[str, int]
 
 
+#: All statements of a read see one moment: what the snapshot says, what was pruned, and the events.
+ONE_MOMENT: Isolation = "REPEATABLE READ"
+
+
 class EventLog:
     """Reads `task_event`; each read is a short transaction of its own."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        # All statements of a read see one moment: what the snapshot says, what was pruned, and the events.
-        self._one_moment = engine.execution_options(isolation_level="REPEATABLE READ")
 
     async def page(self, caller: Caller, subject_id: str, *, after: int, most: int) -> list[EncodedEvent]:
         """The first events of a subject after a cursor."""
@@ -83,7 +85,7 @@ class EventLog:
         At most `most` are given and, with a filter, at most `scan` looked at (none: `most`): the page may be empty and
         have more.
         """
-        async with tenant_transaction(self._one_moment, caller) as connection:
+        async with tenant_transaction(self._engine, caller, isolation=ONE_MOMENT) as connection:
             log = await _read_state(connection, caller.organization_id)
             position = _position(log, after)
             if not log.can_continue(position):
@@ -103,7 +105,7 @@ class EventLog:
     async def organization_now(self, caller: Caller) -> OrganizationNow:
         """The end of the caller's log, and what is going on there."""
         parameters = {"organization_id": caller.organization_id}
-        async with tenant_transaction(self._one_moment, caller) as connection:
+        async with tenant_transaction(self._engine, caller, isolation=ONE_MOMENT) as connection:
             log = await _read_state(connection, caller.organization_id)
             rows = await connection.execute(clause("events", "count_open_runs"), parameters)
             return OrganizationNow(position=log.end(), open_test_runs={row.status: row.runs for row in rows})

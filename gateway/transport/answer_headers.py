@@ -10,6 +10,8 @@ from gateway.transport.origins import Origins
 REQUEST_ID_HEADER = "x-request-id"
 #: Where the state of a request has the headers that tell how many more may follow, once it is known who asks.
 RATE_LIMIT = "rate_limit"
+#: And those that tell that the operation will be gone.
+DEPRECATION = "deprecation"
 
 _ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
@@ -17,6 +19,7 @@ _ALWAYS = (
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
+_NONE: dict[str, str] = {}
 #: Unless the answer has its own: a page, or what may be kept.
 _OTHERWISE = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
@@ -43,7 +46,8 @@ class AnswerHeaders:
     def add(self, headers: MutableHeaders, request_id: str, scope: Scope) -> None:
         """To the headers of the answer to the request of this scope."""
         protect(headers, request_id)
-        for name, value in scope.get("state", {}).get(RATE_LIMIT, {}).items():
+        state = scope.get("state", {})
+        for name, value in (*state.get(RATE_LIMIT, _NONE).items(), *state.get(DEPRECATION, _NONE).items()):
             headers[name] = value
         if self._hsts is not None and scope["scheme"] in ("https", "wss"):
             headers["strict-transport-security"] = self._hsts

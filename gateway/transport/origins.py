@@ -16,12 +16,13 @@ ANY = "*"
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 #: What a request may be sent with.
 REQUEST_HEADERS = (
-    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Prefer, X-Request-Id"
+    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Prefer, "
+    "Traceparent, X-Request-Id"
 )
 #: What a page may read of an answer.
 ANSWER_HEADERS = (
-    "Content-Disposition, ETag, Idempotent-Replayed, Link, Location, Preference-Applied, RateLimit, RateLimit-Policy, "
-    "Retry-After, X-Request-Id"
+    "Content-Disposition, Deprecation, ETag, Idempotent-Replayed, Link, Location, Preference-Applied, RateLimit, "
+    "RateLimit-Policy, Retry-After, Sunset, X-Request-Id"
 )
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 

@@ -66,11 +66,11 @@ def test_what_ends_work(database: TestDatabase, environment: dict[str, str]) -> 
         run = planned(admin, done(environment, "orgs", "create", "acme")["id"])
         task_id = str(admin.execute("SELECT id FROM task LIMIT 1").fetchone()[0])  # type: ignore[index]
         before = len(entries_of(admin))
-        done(environment, "cancel", str(run.id))
-        done(environment, "revoke", task_id)
-        done(environment, "terminate", task_id)
-        done(environment, "purge", "celery", "--confirm", "celery")
-        assert run_command("revoke", "nothing", environment=environment).status == 1
+        done(environment, "admin", "cancel", str(run.id))
+        done(environment, "admin", "revoke", task_id)
+        done(environment, "admin", "terminate", task_id)
+        done(environment, "admin", "purge", "celery", "--confirm", "celery")
+        assert run_command("admin", "revoke", "nothing", environment=environment).status == 1
         written = entries_of(admin)[before:]
     owner = run.organization_id
     assert [told(entry)[:3] for entry in written] == [

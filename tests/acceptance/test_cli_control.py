@@ -28,7 +28,7 @@ def organization_id(admin: psycopg.Connection) -> UUID:
 
 
 def gateway(database: TestDatabase, *arguments: str) -> Ended:
-    return run_command(*arguments, environment={"DATABASE_URL": database.url})
+    return run_command("admin", *arguments, environment={"DATABASE_URL": database.url})
 
 
 def lines(database: TestDatabase, *arguments: str) -> list[dict[str, Any]]:
@@ -72,11 +72,11 @@ def test_a_task_is_revoked_or_terminated(
     waiting = publish(admin, organization_id, "waiting")
     assert gateway(database, "revoke", waiting).stdout == "The task waiting has ended: REVOKED.\n"
     running = add_task(admin, organization_id, state="STARTED")
-    assert "`gateway terminate` stops it" in gateway(database, "revoke", running).stdout
+    assert "`gateway admin terminate` stops it" in gateway(database, "revoke", running).stdout
     (ended,) = lines(database, "terminate", running)
     assert ended["status"] == "REVOKED"
     unknown = gateway(database, "terminate", "unknown")
-    assert (unknown.status, unknown.stderr) == (1, "gateway terminate: there is no task unknown\n")
+    assert (unknown.status, unknown.stderr) == (1, "gateway admin: there is no task unknown\n")
 
 
 def test_a_run_is_cancelled(database: TestDatabase, admin: psycopg.Connection, organization_id: UUID) -> None:

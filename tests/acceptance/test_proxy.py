@@ -70,8 +70,17 @@ def test_every_event_arrives_when_it_happens(proxied: Client, admin: psycopg.Con
 
 
 def test_answers_that_are_no_streams_are_compressed(proxied: Client):
-    submitted(proxied)
-    assert proxied.http.get("/v1/tasks").headers["content-encoding"] == "gzip"
+    document = proxied.http.get("/openapi.yaml")
+    assert document.headers["content-encoding"] == "gzip"
+    assert document.headers["etag"].endswith('-gzip"')
+    again = proxied.http.get("/openapi.yaml", headers={"If-None-Match": document.headers["etag"]})
+    assert again.status_code == 304
+
+
+def test_answers_that_may_hold_a_secret_are_not(proxied: Client):
+    answer = proxied.http.post("/v1/tasks", json={"name": "echo", "args": ["x" * 5000]})
+    assert "stream_token" in answer.json()
+    assert "content-encoding" not in answer.headers
 
 
 def test_a_stream_is_resumed_when_the_gateway_was_killed_and_is_back(

@@ -57,8 +57,15 @@ def test_a_task_that_cannot_succeed_fails_at_once_and_says_why(client: Client, w
     assert kinds(client, task["task_id"]) == ["task.pending", "task.started", "task.failed"]
 
 
-def test_a_call_with_the_wrong_arguments_fails_at_once(client: Client, worker: Worker):
-    task = client.ended(client.submit("echo", "one", "too many"))
+def test_a_call_with_the_wrong_arguments_is_refused_before_it_is_a_task(client: Client, worker: Worker):
+    refused = client.http.post("/v1/tasks", json={"name": "echo", "args": ["one", "too many"]})
+    assert (refused.status_code, refused.json()["code"]) == (422, "arguments_invalid")
+    assert [fault["pointer"] for fault in refused.json()["errors"]] == ["/args/1"]
+    assert client.get("/v1/tasks")["items"] == []
+
+
+def test_a_task_that_its_worker_cannot_call_fails_at_once(client: Client, worker: Worker):
+    task = client.ended(client.submit("tests.misfit", kind="unheard of"))
     assert (task["status"], task["error_type"], task["retries"]) == ("FAILURE", "TypeError", 0)
 
 

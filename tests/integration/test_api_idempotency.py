@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.definitions import ENDPOINT, TEST_SET, add_configuration
+from tests.definitions import ENDPOINT, TEST_SET, add_configuration, add_test_set
 from tests.postgres import TestDatabase
 from tests.records import connect
 from tests.rest import Tenant, gateway
@@ -55,6 +55,19 @@ async def test_a_repeated_request_gets_the_first_answer_on_every_route(api: http
         assert second.headers["location"] == first.headers["location"]
         assert second.headers["idempotent-replayed"] == "true"
         assert "idempotent-replayed" not in first.headers
+
+
+async def test_a_file_that_is_imported_again_is_imported_once(api: httpx.AsyncClient) -> None:
+    path = f"/v1/test-sets/{await add_test_set(api)}/import"
+    headers = KEY | {"Content-Type": "application/jsonl"}
+    first = await api.post(path, content=b'{"input": "a"}\n', headers=headers)
+    second = await api.post(path, content=b'{"input": "a"}\n', headers=headers)
+    assert (second.status_code, second.json()) == (200, first.json())
+    assert second.json()["test_set"]["test_count"] == 2
+    assert second.headers["idempotent-replayed"] == "true"
+    for other, query in ((b'{"input": "b"}\n', ""), (b'{"input": "a"}\n', "?mode=replace")):
+        refused = await api.post(path + query, content=other, headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
 
 
 async def test_the_same_key_with_another_body_or_path_is_refused(api: httpx.AsyncClient) -> None:

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from gateway.api.problems import problem_kinds
 from gateway.app import create_app
 from gateway.auth.keyring import KeyringRefused, create_key, create_organization, open_keyring, revoke_key
 from gateway.auth.keys import MARK, new_secret
@@ -280,6 +281,42 @@ async def test_every_answer_names_the_request_and_every_request_is_logged_with_i
     assert [(record["path"], record["status"]) for record in records] == [("/v1/tasks", 200), ("/v1/nothing", 404)]
     assert records[0]["organization_id"] == str(tenant.organization_id)
     assert tenant.secret not in str(records)
+
+
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+@pytest.mark.parametrize("sent", [f"00-{TRACE}-{SPAN}-01", f"cc-{TRACE}-{SPAN}-00-what-comes-later"])
+async def test_a_problem_and_the_log_name_the_callers_trace(
+    served: Gateway, caplog: pytest.LogCaptureFixture, sent: str
+) -> None:
+    async with served.client() as client:
+        with caplog.at_level(logging.INFO, logger="gateway.access"):
+            response = await client.get("/v1/tasks", headers={"Traceparent": sent})
+    assert response.json()["trace_id"] == TRACE
+    assert response.json()["request_id"] == response.headers["x-request-id"] != TRACE
+    assert [record.__dict__["trace_id"] for record in caplog.records if record.name == "gateway.access"] == [TRACE]
+
+
+@pytest.mark.parametrize(
+    "sent", ["", TRACE, f"ff-{TRACE}-{SPAN}-01", f"00-{'0' * 32}-{SPAN}-01", f"00-{TRACE}-{'0' * 16}-01", "x" * 55]
+)
+async def test_without_a_trace_a_problem_has_the_requests_id_in_its_place(served: Gateway, sent: str) -> None:
+    async with served.client() as client:
+        response = await client.get("/v1/tasks", headers={"Traceparent": sent})
+    assert response.json()["trace_id"] == response.headers["x-request-id"]
+
+
+async def test_a_problems_type_leads_to_what_its_code_means(served: Gateway) -> None:
+    async with served.client() as client:
+        problem = (await client.get("/v1/tasks")).json()
+        kind = (await client.get(problem["type"])).json()
+        assert {name: kind[name] for name in ("code", "status", "title")} == {
+            name: problem[name] for name in ("code", "status", "title")
+        }
+        for code in problem_kinds():
+            assert (await client.get(f"/problems/{code}")).json()["code"] == code
+        assert (await client.get("/problems/unheard_of")).status_code == 404
 
 
 async def test_an_unexpected_fault_is_a_bare_answer_and_a_log_line_with_its_id(

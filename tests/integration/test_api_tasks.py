@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -41,6 +42,58 @@ async def test_arguments_travel_as_they_were_given(api: httpx.AsyncClient, datab
     ((*_, message),) = messages(database)
     body = json.loads(base64.b64decode(message["body"]))
     assert body[:2] == [arguments["args"], arguments["kwargs"]]
+
+
+async def test_the_more_urgent_of_an_organizations_tasks_is_fetched_first_and_what_is_to_begin_later_is_not(
+    api: httpx.AsyncClient, database: TestDatabase
+) -> None:
+    sent: list[dict[str, Any]] = [
+        {},
+        {"priority": 9},
+        {"priority": 5},
+        {"priority": 9, "countdown": 60},
+        {"priority": 0},
+    ]
+    ids = [(await api.post("/v1/tasks", json={"name": "echo"} | options)).json()["task_id"] for options in sent]
+    with connect(database.url, "worker_rw") as worker:
+        fetched = worker.execute(
+            "SELECT message->'headers'->>'id' FROM broker_fetch(ARRAY['celery'], 10, gen_random_uuid(), '1 minute')"
+        ).fetchall()
+    assert [task_id for (task_id,) in fetched] == [ids[place] for place in (1, 2, 0, 4)]
+
+
+async def test_the_times_of_a_task_are_in_its_row_and_in_its_message(
+    api: httpx.AsyncClient, database: TestDatabase
+) -> None:
+    eta, expires = (datetime.now(UTC).replace(microsecond=0) + timedelta(hours=hours) for hours in (1, 2))
+    body = {"name": "echo", "eta": eta.isoformat(), "expires": expires.isoformat()}
+    task = (await api.get((await api.post("/v1/tasks", json=body)).headers["location"])).json()
+    assert [datetime.fromisoformat(task[name]) for name in ("eta", "expires_at")] == [eta, expires]
+    ((*_, message),) = messages(database)
+    assert [datetime.fromisoformat(message["headers"][name]) for name in ("eta", "expires")] == [eta, expires]
+    with connect(database.admin_url) as admin:
+        assert admin.execute("SELECT visible_at FROM broker_message").fetchone() == (eta,)
+
+
+@pytest.mark.parametrize(
+    ("options", "pointer", "code"),
+    [
+        ({"countdown": 60, "eta": "2100-01-01T00:00:00Z"}, "/eta", "schedule_invalid"),
+        ({"countdown": 31 * 86_400}, "/countdown", "schedule_invalid"),
+        ({"expires": "2020-01-01T00:00:00Z"}, "/expires", "schedule_invalid"),
+        ({"countdown": -1}, "/countdown", "validation_failed"),
+        ({"eta": "2026-01-05T00:00:00"}, "/eta", "validation_failed"),
+        ({"priority": 10}, "/priority", "validation_failed"),
+        ({"priority": 1.5}, "/priority", "validation_failed"),
+    ],
+)
+async def test_times_and_priorities_that_cannot_be_kept_are_refused(
+    api: httpx.AsyncClient, database: TestDatabase, options: dict[str, Any], pointer: str, code: str
+) -> None:
+    refused = await api.post("/v1/tasks", json={"name": "echo"} | options)
+    assert (refused.status_code, refused.json()["code"]) == (422, code)
+    assert refused.json()["errors"][0]["pointer"] == pointer
+    assert messages(database) == []
 
 
 async def test_patterns_and_more_queues_can_be_allowed(database: TestDatabase, tenant: Tenant) -> None:

@@ -73,6 +73,15 @@ def test_failing_task_is_tried_again(deployment: Deployment, worker: Worker) -> 
     assert (ended["status"], ended["result"], ended["retries"]) == ("SUCCESS", 2, 2)
 
 
+def test_task_that_is_submitted_with_a_priority_and_a_countdown_is_executed(
+    deployment: Deployment, worker: Worker
+) -> None:
+    body = {"name": "echo", "args": ["x"], "priority": 9, "countdown": 0.5, "expires": 3600}
+    task = deployment.client.ended(deployment.client.post("/v1/tasks", body)["task_id"])
+    assert (task["status"], task["started_at"] >= task["eta"]) == ("SUCCESS", True)
+    deployment.until_nothing_is_stored()
+
+
 def test_task_with_an_eta_waits_in_the_database(deployment: Deployment, worker: Worker) -> None:
     due = datetime.now(UTC) + timedelta(seconds=1.5)
     task_id = deployment.send("echo", "due", eta=due)

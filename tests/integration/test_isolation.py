@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event
 from starlette.routing import Route
 
+from gateway.api.routing import Resource
 from gateway.routes import routes
 from tests.definitions import METRIC, TEST_SET, WEBHOOK, Configured, add_configuration, created
 from tests.postgres import TestDatabase
@@ -30,6 +31,7 @@ TABLES_WITHOUT_TENANT = {
     "event_log",
     "stream_token_key",
     "sweep_step",
+    "task_type",
     "worker_heartbeat",
 }
 #: Paths without an id, which answer only what is the caller's own; see the test of lists.
@@ -43,6 +45,12 @@ KEYS = "/v1/api-keys"
 AUDIT = "/v1/audit-events"
 #: What makes something of the caller's own; see the tests of stream tokens.
 MAKERS = {"/v1/stream-tickets"}
+#: What ends or repeats many at once, with the filter that finds all there are; see test_bulk.py.
+BULK: dict[str, dict[str, Any]] = {
+    path: {"filter": {}} for path in ("/v1/tasks/cancel", "/v1/test-runs/cancel", "/v1/test-runs/retry")
+}
+#: What is the deployment's, and the same for every organization; see test_task_types.py.
+OF_THE_DEPLOYMENT = {"/v1/task-types", "/v1/task-types/{task_type}"}
 #: What happens in an organization, from the beginning.
 EVENTS = "/v1/events"
 #: Bodies for the operations that look at theirs before they look for anything.
@@ -56,6 +64,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/test-sets/{test_set_id}/reorder"): {"test_ids": []},
     ("POST", "/v1/test-sets/{test_set_id}/tests"): {"tests": [{"input": "theirs"}]},
     ("PUT", "/v1/test-sets/{test_set_id}/tests/{test_id}"): {"input": "theirs"},
+    **{("POST", path): body for path, body in BULK.items()},
 }
 #: What crosses organizations, by a scope that no key has unasked.
 ADMIN = {f"/v1/admin/{what}" for what in ("organizations", "workers", "queues", "tasks", "sweeper")}
@@ -72,8 +81,10 @@ ACTIONS = (
     *("/retry", "/rerun", "/rescore", "/rotate"),
     *("/secret", "/test", "/recover", "/resend", "/attempts"),
 )
+#: What is the same for everybody.
+OPEN_BY_NAME = {"/docs/{file}", "/problems/{code}"}
 #: `/v1/ws` as a request that is no handshake.
-OPEN = {"/", "/healthz", "/readyz", "/metrics", "/openapi.yaml", "/v1/ws"}
+OPEN = {"/", "/healthz", "/readyz", "/metrics", "/openapi.yaml", "/docs", "/v1/ws"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +143,10 @@ def operations() -> list[tuple[str, str]]:
     return sorted(
         (method, route.path)
         for route in routes()
-        if isinstance(route, Route) and "{" in route.path and not route.path.startswith("/v1/admin/")
+        if isinstance(route, Resource)
+        and "{" in route.path
+        and not route.path.startswith("/v1/admin/")
+        and route.path not in OF_THE_DEPLOYMENT
         for method in (route.methods or set()) - {"HEAD"}
     )
 
@@ -164,12 +178,14 @@ def statements() -> Iterator[list[str]]:
 
 def bodiless(response: httpx.Response) -> dict[str, Any]:
     """The problem without what differs between any two requests."""
-    return {name: value for name, value in response.json().items() if name not in ("request_id", "detail")}
+    return {name: value for name, value in response.json().items() if name not in ("request_id", "trace_id", "detail")}
 
 
 def test_every_path_is_an_open_one_a_list_or_a_maker_or_has_an_id() -> None:
     plain = {route.path for route in routes() if isinstance(route, Route) and "{" not in route.path}
-    assert plain == LISTS | MAKERS | ADMIN | OPEN | {EVENTS, KEYS, AUDIT}
+    assert plain - OF_THE_DEPLOYMENT == LISTS | MAKERS | ADMIN | OPEN | BULK.keys() | {EVENTS, KEYS, AUDIT}
+    named = {route.path for route in routes() if isinstance(route, Route) and "{" in route.path}
+    assert named - OF_THE_DEPLOYMENT - {path for _, path in operations() + admin_operations()} == OPEN_BY_NAME
 
 
 @pytest.mark.parametrize(("method", "path"), operations())

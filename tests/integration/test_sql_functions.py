@@ -22,6 +22,7 @@ OF_THE_GATEWAY = {
     "cancel_group": "%(group)s",
     "cancel_run": "%(run)s",
     "cancel_task": "%(task)s",
+    "cancel_tasks": "ARRAY[%(task)s]",
     "create_api_key": "'x', 'x', sha256('x'), ARRAY['runs:read'], NULL, %(user)s, 100",
     "late_events": "ARRAY(SELECT xid FROM task_event), '0'::xid8, pg_current_xact_id()",
 }

@@ -26,6 +26,7 @@ BEHIND_FUNCTIONS = {
     "event_log",
     "stream_token_key",
     "sweep_step",
+    "task_type",
     "worker_heartbeat",
 }
 

@@ -33,6 +33,12 @@ def count_spared(self: BaseTask) -> int:
     return gc.get_freeze_count()
 
 
+@shared_task(base=BaseTask, bind=True, name="tests.misfit")
+def misfit(self: BaseTask, **arguments: Any) -> None:
+    """Say that anything is taken, and take nothing."""
+    gc.get_freeze_count(**arguments)
+
+
 @shared_task(base=BaseTask, bind=True, name="tests.give")
 def give(self: BaseTask, value: Any) -> Any:
     return value

@@ -10,7 +10,7 @@ from uuid import uuid4
 import httpx
 
 from tests.postgres import TestDatabase
-from tests.stack.process import Process
+from tests.stack.process import START_SECONDS, Process
 from tests.waiting import until
 from workerapp.contract.tasks import CALLABLE_BY_NAME
 from workerapp.db.sealing import new_key
@@ -73,8 +73,12 @@ class Gateway(Process):
         self._becomes_ready = ready
         self.port = free_port()
         arguments = ["-m", "gateway.cli.main", "serve", "--port", str(self.port)]
-        allowed = {"GATEWAY_TASK_ALLOW": ",".join((*CALLABLE_BY_NAME, "tests.*"))}
-        super().__init__("gateway", arguments, shared_environment(database) | allowed | dict(environment or {}))
+        tasks = {
+            "GATEWAY_TASK_ALLOW": ",".join((*CALLABLE_BY_NAME, "tests.*")),
+            # What a worker has told of its tasks is known as soon as it is ready.
+            "GATEWAY_TASK_TYPE_CACHE_SECONDS": "0",
+        }
+        super().__init__("gateway", arguments, shared_environment(database) | tasks | dict(environment or {}))
 
     @property
     def url(self) -> str:
@@ -83,7 +87,7 @@ class Gateway(Process):
     def start(self) -> None:
         super().start()
         path = "/readyz" if self._becomes_ready else "/healthz"
-        until(lambda: self._answers(path))
+        until(lambda: self._answers(path), START_SECONDS)
 
     def _answers(self, path: str) -> bool:
         self.assert_running()

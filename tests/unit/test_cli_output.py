@@ -7,7 +7,6 @@ import io
 import pytest
 from rich.console import Console
 
-from gateway.cli.event_stream import StreamEvent, read_events
 from gateway.cli.outcome import as_json, exit_status, print_summary
 from gateway.cli.plain_text import excerpt, printable
 from gateway.cli.progress import Lines, LiveBar, display_on
@@ -17,23 +16,6 @@ from gateway.cli.watching import RunState
 def state(**values: object) -> RunState:
     counts = {"total": 10, "pending": 0, "passed": 9, "failed": 1, "errored": 0, "cancelled": 0, "unscored": 0}
     return RunState(**({"id": "r-1", "status": "completed"} | counts | values))  # type: ignore[arg-type]
-
-
-STREAM = (
-    b'retry: 300\n\n: hello\n\nid: 1\ndata: {"a":"\xe2\x80\xa8"}\n\n'
-    b"id: 2\n\nevent: reset\r\ndata: x\r\ndata: y\r\n\r\nid: 3\ndata: cut"
-)
-EVENTS = [
-    StreamEvent("1", "message", '{"a":"\u2028"}'),
-    StreamEvent("2", "message", None),
-    StreamEvent("2", "reset", "x\ny"),
-]
-
-
-@pytest.mark.parametrize("size", [1, 2, 7, len(STREAM)])
-def test_a_stream_reads_the_same_however_it_is_cut(size: int) -> None:
-    chunks = [STREAM[start : start + size] for start in range(0, len(STREAM), size)]
-    assert list(read_events(chunks)) == EVENTS
 
 
 def test_what_a_terminal_would_obey_is_not_printed() -> None:

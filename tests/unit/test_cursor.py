@@ -25,3 +25,5 @@ def test_anything_but_the_number_of_an_event_is_refused_with_an_example(text: st
 def test_refusal_names_the_parameter_that_was_wrong() -> None:
     with pytest.raises(CursorInvalid, match=r"^after must be"):
         parse_cursor(None, "x")
+    with pytest.raises(CursorInvalid, match=r"^after must be"):
+        parse_cursor("17", "-1")

@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+import gateway.app  # noqa: F401 - with it every error there is
+from gateway.api.problems import problem_kinds
 from gateway.cli.main import COMMANDS
 from gateway.settings import GatewaySettings
 from gateway.stream.settings import StreamSettings
@@ -16,7 +18,7 @@ from workerapp.settings import WorkerSettings
 
 NAMING_COMMANDS = (
     "README.md",
-    *(f"docs/{name}.md" for name in ("cli", "control", "getting-started", "security", "webhooks")),
+    *(f"docs/{name}.md" for name in ("cli", "control", "doctor", "getting-started", "security", "webhooks")),
 )
 
 
@@ -35,6 +37,13 @@ def test_every_setting_is_documented_and_nothing_else() -> None:
     assert documented == variables() | {"GATEWAY_URL", "GATEWAY_API_KEY", "GATEWAY_WEBHOOK_SECRET"}
 
 
+def test_every_problem_is_documented_once_with_its_status_and_nothing_else() -> None:
+    text = (ROOT / "docs" / "errors.md").read_text()
+    rows = re.findall(r"^\| (\d{3}) \| `(\w+)` \| [^|]+ \| [^|]+ \|$", text, re.MULTILINE)
+    assert len(set(rows)) == len(rows)
+    assert set(rows) == {(str(kind.status), code) for code, kind in problem_kinds().items()}
+
+
 def test_the_example_environment_sets_what_there_is() -> None:
     text = (ROOT / "deploy" / ".env.example").read_text()
     assert set(re.findall(r"^(\w+)=", text, re.MULTILINE)) <= variables()
@@ -47,6 +56,13 @@ def test_a_document_names_only_commands_and_targets_that_exist(name: str) -> Non
     targets = set(re.findall(r"`make ([\w-]+)|^make ([\w-]+)", text, re.MULTILINE))
     makefile = (ROOT / "Makefile").read_text()
     assert all(f"\n{first or second}:" in makefile for first, second in targets)
+
+
+def test_what_the_doctor_says_is_to_be_done_names_commands_that_exist() -> None:
+    told = "\n".join(path.read_text() for path in (ROOT / "gateway" / "doctor").glob("*.py"))
+    named = set(re.findall(r"`gateway ([a-z-]+)", told))
+    assert "migrate" in named
+    assert named <= COMMANDS.keys()
 
 
 @pytest.mark.parametrize("name", ["README.md", *sorted(path.name for path in (ROOT / "docs").glob("*.md"))])

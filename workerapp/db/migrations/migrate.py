@@ -31,6 +31,7 @@ REPEATABLE = (
     "endpoints.sql",
     "webhooks.sql",
     "control.sql",
+    "task_types.sql",
     "sweep.sql",
     "adoption.sql",
     "keys.sql",

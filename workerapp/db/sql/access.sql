@@ -11,7 +11,7 @@ BEGIN
         FROM pg_class c
         WHERE c.relnamespace = 'gateway'::regnamespace AND c.relkind IN ('r', 'p')
           AND c.relname NOT IN ('alembic_version', 'broker_message', 'broker_binding', 'chord', 'chord_part',
-                                'worker_heartbeat', 'sweep_step', 'stream_token_key',
+                                'worker_heartbeat', 'sweep_step', 'stream_token_key', 'task_type',
                                 'event_log')
     LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', tenant_table);
@@ -63,6 +63,12 @@ CREATE OR REPLACE FUNCTION touch_api_key(p_id uuid) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
     UPDATE api_key SET last_used_at = now()
     WHERE id = p_id AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
+$$;
+
+-- Which revision the tables have, for `gateway doctor`.
+CREATE OR REPLACE FUNCTION schema_revision() RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
+    SELECT version_num FROM alembic_version
 $$;
 
 -- ---------------------------------------------------------------- ownership and grants
@@ -122,8 +128,10 @@ GRANT EXECUTE ON FUNCTION
     find_api_key(bytea), find_api_key_by_id(uuid), touch_api_key(uuid), stream_token_keys(), has_live_keys(),
     organization_of_name(text),
     create_api_key(text, text, bytea, text[], timestamptz, uuid, integer), late_events(xid8[], xid8, xid8),
-    webhook_payload(text, uuid, text, integer, timestamptz, jsonb), webhook_links(text, text)
+    webhook_payload(text, uuid, text, integer, timestamptz, jsonb), webhook_links(text, text),
+    task_types(), is_queue_served(text, interval), cancel_tasks(text[])
     TO gateway_rw;
+GRANT EXECUTE ON FUNCTION schema_revision() TO gateway_rw;
 GRANT EXECUTE ON FUNCTION next_xid(pg_snapshot), event_log_state() TO gateway_rw, event_reader;
 GRANT EXECUTE ON FUNCTION
     record_task_state(text, uuid, text, jsonb, jsonb, jsonb, text, text, text, integer, text, text, text, text, jsonb,
@@ -161,6 +169,7 @@ GRANT EXECUTE ON FUNCTION
 GRANT EXECUTE ON FUNCTION
     admin_end_task(text, boolean),
     worker_report(text, integer, timestamptz, text, integer, text[], jsonb), worker_left(text, timestamptz),
+    report_task_types(jsonb, interval),
     lost_tasks(interval, interval, integer, integer), end_lost_task(text, text, text),
     lost_chord_parts(interval, integer), lost_chord_bodies(interval, integer), reopen_chord(text),
     remove_dead_nodes(interval), prune_events(interval, bigint, integer), prune_results(interval, integer),

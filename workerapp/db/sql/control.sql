@@ -109,6 +109,20 @@ LANGUAGE sql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
     WHERE id = p_task AND organization_id = current_organization()
 $$;
 
+-- Ends tasks that no run and no group has; what is another organization's, or a run's, is left alone. Returns how many
+-- had not ended before.
+CREATE OR REPLACE FUNCTION cancel_tasks(p_tasks text[]) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
+DECLARE
+    own text[] := ARRAY(
+        SELECT id FROM task
+        WHERE id = ANY (p_tasks) AND organization_id = current_organization()
+          AND test_run_id IS NULL AND run_group_id IS NULL);
+BEGIN
+    PERFORM FROM broker_message WHERE task_id = ANY (own) ORDER BY id FOR UPDATE;
+    RETURN (SELECT count(*) FROM end_tasks(own, 'The task was cancelled.'));
+END $$;
+
 -- ---------------------------------------------------------------- for operators: across tenants
 CREATE OR REPLACE FUNCTION admin_end_task(p_task text, p_running boolean) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$

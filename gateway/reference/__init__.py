@@ -1,0 +1,1 @@
+"""The files of `/docs`: Swagger UI as its project ships it, and the page that starts it."""
