@@ -23,6 +23,7 @@ from gateway.services import Services, services_of
 from workerapp.contract.caller import Caller
 from workerapp.contract.events import CONTROL_CHANNEL, EVENT_CHANNEL
 from workerapp.contract.states import FINAL_TASK_STATES
+from workerapp.db.tenant import transaction
 
 logger = logging.getLogger(__name__)
 
@@ -163,7 +164,7 @@ async def purge_queue(request: Request, caller: Caller) -> Response:
     if asked.confirm != queue:
         detail = "This removes every waiting message of the queue; to confirm it, send the queue's name."
         raise ValidationFailed(f"/confirm: {detail}", faults=[Fault(pointer="/confirm", detail=detail)])
-    async with services.engine.begin() as connection:
+    async with transaction(services.engine) as connection:
         named = {"queue": queue, "dead_after": services.settings.worker_dead_seconds}
         if (await connection.execute(_QUEUE, named)).first() is None:
             raise not_found("queue", queue)
@@ -176,7 +177,7 @@ async def purge_queue(request: Request, caller: Caller) -> Response:
 
 
 async def get_task(request: Request, _: Caller) -> Response:
-    async with services_of(request).engine.begin() as connection:
+    async with services_of(request).engine.connect() as connection:
         return answer(await _find(connection, path_text(request, "task_id", "task")))
 
 
@@ -189,7 +190,7 @@ async def terminate_task(request: Request, caller: Caller) -> Response:
 
 
 async def get_sweeper(request: Request, _: Caller) -> Response:
-    async with services_of(request).engine.begin() as connection:
+    async with services_of(request).engine.connect() as connection:
         rows = (await connection.execute(_STEPS)).mappings().all()
     steps = [SweepStep(**row) for row in rows]
     return answer(Sweeper(swept_at=max((step.swept_at for step in steps), default=None), steps=steps))
@@ -199,7 +200,7 @@ async def _end(request: Request, caller: Caller, *, running: bool) -> Response:
     """Ends a task, or the run that was submitted as it; one that had ended before is answered as it is."""
     services = services_of(request)
     task_id = path_text(request, "task_id", "task")
-    async with services.engine.begin() as connection:
+    async with transaction(services.engine) as connection:
         await _find(connection, task_id)
         await connection.execute(_END, {"id": task_id, "running": running})
         task = await _find(connection, task_id)
@@ -228,7 +229,7 @@ async def _page(
     limit, after = page_limit(query, services.settings), read_cursor(query, Named)
     page = text(f"SELECT * FROM ({statement}) AS found WHERE key > :after ORDER BY key LIMIT :limit")
     dead_after = services.settings.worker_dead_seconds
-    async with services.engine.begin() as connection:
+    async with services.engine.connect() as connection:
         found = await connection.execute(
             page, values | {"dead_after": dead_after, "after": after or "", "limit": limit + 1}
         )

@@ -25,7 +25,7 @@ from gateway.auth.keys import TENANT_SCOPES
 from gateway.errors import Fault, NameTaken
 from gateway.services import services_of
 from workerapp.contract.caller import Caller
-from workerapp.db.tenant import enter_tenant
+from workerapp.db.tenant import enter_tenant, transaction
 
 logger = logging.getLogger(__name__)
 
@@ -81,13 +81,13 @@ async def create_organization(request: Request, caller: Caller) -> Response:
 async def list_organizations(request: Request, _: Caller) -> Response:
     services, query = services_of(request), read_query(request, PageQuery)
     limit, after = page_limit(query, services.settings), read_cursor(query, Named)
-    async with services.engine.begin() as connection:
+    async with services.engine.connect() as connection:
         rows = (await connection.execute(_PAGE, {"after": after or "", "most": limit + 1})).mappings().all()
     return answer(page_of(rows, limit, _organization, lambda row: row["name"]))
 
 
 async def get_organization(request: Request, _: Caller) -> Response:
-    async with services_of(request).engine.begin() as connection:
+    async with services_of(request).engine.connect() as connection:
         return answer(await _find(connection, path_uuid(request, "organization_id", WHAT)))
 
 
@@ -97,7 +97,7 @@ async def change_organization(request: Request, caller: Caller) -> Response:
     if asked.plan is not None and asked.plan not in services.settings.plans:
         detail = f"There is no such plan; there are {', '.join(sorted(services.settings.plans))}."
         raise invalid_fields([Fault(pointer="/plan", detail=detail)])
-    async with services.engine.begin() as connection:
+    async with transaction(services.engine) as connection:
         changed = await connection.execute(_CHANGE, {"id": key, "name": asked.name, "plan": asked.plan})
         if not changed.scalar_one():
             raise _name_taken(str(asked.name))

@@ -110,7 +110,7 @@ class Jwts:
         if issuer.organization_by == "id":
             found = as_uuid(identity.organization)
         else:
-            async with self._engine.begin() as connection:
+            async with self._engine.connect() as connection:
                 found = (await connection.execute(_BY_NAME, {"name": identity.organization})).scalar_one()
         if found is None:
             raise _no_such_organization(issuer)

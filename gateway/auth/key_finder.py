@@ -70,13 +70,13 @@ class KeyFinder:
     async def look_again(self, key_ids: Iterable[UUID]) -> Mapping[UUID, Caller]:
         """The callers of those of the keys that are good at this moment; that is no use of them."""
         forgotten = self._forgotten
-        async with self._engine.begin() as connection:
+        async with self._engine.connect() as connection:
             rows = (await connection.execute(_LOOK_AGAIN, {"keys": list(key_ids)})).mappings().all()
         return {row["id"]: self._remember(row, forgotten) for row in rows}
 
     async def exist(self) -> bool:
         """Whether there is a key, of anybody, that is good at this moment."""
-        async with self._engine.begin() as connection:
+        async with self._engine.connect() as connection:
             return bool((await connection.execute(_EXIST)).scalar_one())
 
     def knows(self, caller: Caller) -> bool:
@@ -99,7 +99,7 @@ class KeyFinder:
 
     async def _look_up(self, statement: TextClause, key: bytes | UUID) -> Caller | None:
         forgotten = self._forgotten
-        async with self._engine.begin() as connection:
+        async with self._engine.connect() as connection:
             row = (await connection.execute(statement, {"key": key})).mappings().one_or_none()
         return None if row is None else self._remember(row, forgotten)
 

@@ -103,7 +103,7 @@ class StreamTokens:
         return self._keys if time.monotonic() < self._known_until else await self._load()
 
     async def _load(self) -> dict[int, SigningKey]:
-        async with self._engine.begin() as connection:
+        async with self._engine.connect() as connection:
             rows = await connection.execute(_KEYS)
             self._keys = {row.id: SigningKey(row.id, row.secret) for row in rows}
         self._known_until = time.monotonic() + self._cache_seconds

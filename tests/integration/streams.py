@@ -94,7 +94,9 @@ async def reader_connection(database: TestDatabase) -> AsyncGenerator[asyncpg.Co
 async def gateway_engine(database: TestDatabase) -> AsyncGenerator[AsyncEngine]:
     address = DatabaseAddress.parse(database.url)
     engine = create_async_engine(
-        address.sqlalchemy_url("asyncpg"), connect_args=address.asyncpg_arguments(role="gateway_rw")
+        address.sqlalchemy_url("asyncpg"),
+        connect_args=address.asyncpg_arguments(role="gateway_rw"),
+        isolation_level="AUTOCOMMIT",
     )
     try:
         yield engine

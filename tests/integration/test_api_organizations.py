@@ -57,6 +57,20 @@ async def test_an_organization_and_its_first_key_are_made_and_it_makes_the_next_
     }
 
 
+async def test_a_change_that_the_audit_log_cannot_take_is_not_made(
+    operator: httpx.AsyncClient, database: TestDatabase
+) -> None:
+    own = (await make(operator, "before"))["links"]["self"]
+    with connect(database.admin_url) as admin:
+        signature = admin.execute("SELECT 'admin_note_audit'::regproc::regprocedure").fetchone()[0]
+        admin.execute(f"REVOKE EXECUTE ON FUNCTION {signature} FROM gateway_rw")
+        try:
+            assert (await operator.patch(own, json={"name": "after"})).status_code == 500
+        finally:
+            admin.execute(f"GRANT EXECUTE ON FUNCTION {signature} TO gateway_rw")
+    assert (await operator.get(own)).json()["name"] == "before"
+
+
 async def test_no_key_of_operators_is_made_over_rest(operator: httpx.AsyncClient) -> None:
     acme = await make(operator)
     response = await operator.post(acme["links"]["api_keys"], json={"name": "x", "scopes": ["admin"]})

@@ -118,7 +118,7 @@ async def test_every_answer_is_kept_nowhere_framed_nowhere_and_what_it_says_it_i
     served: Gateway, tenant: Tenant
 ) -> None:
     async with served.client(tenant) as api:
-        answers = [await api.get(path) for path in ("/", "/healthz", "/openapi.yaml", "/v1/tasks", "/v1/nothing")]
+        answers = [await api.get(path) for path in ("/", "/healthz", "/v1/tasks", "/v1/nothing")]
         task = (await api.post("/v1/tasks", json={"name": "echo"})).json()["task_id"]
         answers.append(await api.get(f"/v1/tasks/{task}"))
     for headers in (*(answer.headers for answer in answers), await head_of_stream(served, tenant, PAGE)):
@@ -128,6 +128,14 @@ async def test_every_answer_is_kept_nowhere_framed_nowhere_and_what_it_says_it_i
         assert headers["referrer-policy"] == "no-referrer"
         assert headers.get_list("cache-control") == ["no-store"]
         assert "strict-transport-security" not in headers
+
+
+async def test_what_is_the_same_for_everybody_may_be_kept_and_is_asked_for_again(served: Gateway) -> None:
+    async with served.client() as anybody:
+        document = await anybody.get("/openapi.yaml")
+        again = await anybody.get("/openapi.yaml", headers={"If-None-Match": document.headers["ETag"]})
+    assert document.headers.get_list("cache-control") == ["no-cache"]
+    assert again.status_code == 304
 
 
 async def test_a_trusted_proxy_tells_the_client_and_that_it_came_over_tls(

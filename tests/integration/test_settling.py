@@ -69,7 +69,9 @@ def test_the_results_of_a_batch_ended_in_the_order_they_are_given_in(admin, orga
     worker.execute("SET enable_nestloop = off")  # a hash join has an order of its own
     batch = [{"test_id": test_id, "status": "pass", "attempts": 1} for test_id in given]
     worker.execute("SELECT record_results(%s, %s)", (run.id, Jsonb(batch)))
-    ended = worker.execute("SELECT test_id::text FROM test_result WHERE test_run_id = %s ORDER BY finished_at", (run.id,))
+    ended = worker.execute(
+        "SELECT test_id::text FROM test_result WHERE test_run_id = %s ORDER BY finished_at", (run.id,)
+    )
     assert [row[0] for row in ended] == given
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Literal
 from uuid import UUID
 
@@ -35,19 +35,24 @@ async def enter_tenant(
     await connection.execute(SET_TENANT, _parameters(organization_id, user_id))
 
 
-@asynccontextmanager
-async def tenant_transaction(
+def tenant_transaction(
     engine: AsyncEngine, caller: Caller, *, isolation: Isolation = "READ COMMITTED"
-) -> AsyncIterator[AsyncConnection]:
-    """One transaction that acts for the caller; it commits at the end of the block and rolls back on an exception.
+) -> AbstractAsyncContextManager[AsyncConnection]:
+    """A `transaction` that acts for the caller; it begins and gets its tenant in one round trip."""
+    return transaction(engine, _begin(caller, isolation))
 
-    The engine is in autocommit mode: a transaction begins and gets its tenant in one round trip. A connection that may
-    still be in the transaction is not used again.
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine, begin: str = "BEGIN") -> AsyncIterator[AsyncConnection]:
+    """One transaction; it commits at the end of the block and rolls back on an exception.
+
+    The engine is in autocommit mode, where SQLAlchemy's own `begin` begins nothing. A connection that may still be in
+    the transaction is not used again.
     """
     async with engine.connect() as connection:
         driver = await driver_of(connection)
         try:
-            await _execute(driver, _begin(caller, isolation))
+            await _execute(driver, begin)
             yield connection
             await _execute(driver, "COMMIT")
         except BaseException:
