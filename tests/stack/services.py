@@ -73,12 +73,14 @@ class Gateway(Process):
         self._becomes_ready = ready
         self.port = free_port()
         arguments = ["-m", "gateway.cli.main", "serve", "--port", str(self.port)]
-        tasks = {
+        own = {
             "GATEWAY_TASK_ALLOW": ",".join((*CALLABLE_BY_NAME, "tests.*")),
             # What a worker has told of its tasks is known as soon as it is ready.
             "GATEWAY_TASK_TYPE_CACHE_SECONDS": "0",
+            # A test of every route tries more wrong keys at once than anybody should.
+            "GATEWAY_FAILED_ATTEMPTS_BURST": "10000",
         }
-        super().__init__("gateway", arguments, shared_environment(database) | tasks | dict(environment or {}))
+        super().__init__("gateway", arguments, shared_environment(database) | own | dict(environment or {}))
 
     @property
     def url(self) -> str:
