@@ -49,7 +49,8 @@ def test_after_the_wait_there_is_a_token_and_shortly_before_there_is_none(
         buckets.take("a", rate)
     wait = buckets.level("a", rate).wait
     clock.now = now + wait * 0.9
-    assert wait == 0 or buckets.level("a", rate).tokens == 0
+    # A wait for less of a token than this is what a clock's numbers cannot tell apart.
+    assert wait * per_second < 1e-3 or buckets.level("a", rate).tokens == 0
     clock.now = now + math.ceil(wait)
     assert buckets.level("a", rate).tokens >= 1
     assert buckets.level("a", rate).wait == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -108,7 +108,7 @@ def test_response_nested_deeper_than_a_search_goes_is_a_failure() -> None:
 
 def test_search_of_a_large_response_takes_seconds_at_most() -> None:
     document = [[{"b": [0] * 10} for _ in range(100)] for _ in range(100)]
-    began = perf_counter()
+    began = process_time()
     with pytest.raises(MappingFailed):
         compile_mapping({"output": "$..*[?@.b == 1]"}).apply(document)
-    assert perf_counter() - began < 10
+    assert process_time() - began < 10

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -19,7 +19,7 @@ VARIABLES: dict[str, Any] = {
     "test_run_id": "run",
     "test_id": "test",
 }
-#: Nothing a template does may take longer than its half second, plus what one step takes on a busy machine.
+#: Nothing a template does may take longer of a processor than its half second, plus what one step takes.
 BOUND_SECONDS = 5.0
 
 
@@ -166,10 +166,10 @@ def test_rendering_failure_is_explained(source: str, sentence: str) -> None:
 )
 def test_expensive_template_stops_early(source: str) -> None:
     template = compile_request(source)
-    began = perf_counter()
+    began = process_time()
     with pytest.raises(TemplateFailed):
         template.render(VARIABLES | {"input": '"' + "ab" * 5000})
-    assert perf_counter() - began < BOUND_SECONDS
+    assert process_time() - began < BOUND_SECONDS
 
 
 def test_output_of_all_strings_together_is_bounded() -> None:
@@ -193,10 +193,10 @@ def test_limits_can_be_chosen() -> None:
     ],
 )
 def test_pathological_source_is_refused_quickly(source: str) -> None:
-    began = perf_counter()
+    began = process_time()
     with pytest.raises(TemplateInvalid, match="does not compile"):
         compile_request(source)
-    assert perf_counter() - began < BOUND_SECONDS
+    assert process_time() - began < BOUND_SECONDS
 
 
 def test_rendering_does_not_change_the_template_or_the_variables() -> None:
