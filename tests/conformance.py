@@ -19,6 +19,7 @@ from tests.contract import EVENT_STREAM, ContractBroken, contract, read_events
 UNCHECKED = {
     "tests/bench/ours.py": "a measurement, whose requests are those of tests",
     "tests/bench/bare_loop.py": "asks no gateway",
+    "tests/bench/requests/load.py": "a measurement, whose requests are those of tests",
     "tests/bench/streams/nchan.py": "asks no gateway",
     "tests/bench/streams/subjects.py": "a measurement, whose requests are those of tests",
     "tests/soak/clients.py": "reads streams frame by frame and compares each event with the database",

@@ -27,6 +27,21 @@ hypothesis.settings.register_profile("suite", deadline=None, database=None)
 hypothesis.settings.load_profile("suite")
 
 
+#: Fixtures that the tests of a module share, and that take seconds to make.
+SHARED_BY_A_MODULE = {
+    *("module_database", "deployment", "two", "up"),
+    *("folder", "installed", "scripts", "shared_listening"),
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share what takes long to make run in one process; what takes long by itself begins before the rest."""
+    for item in items:
+        if SHARED_BY_A_MODULE & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: "acceptance" not in item.path.parts)
+
+
 def pytest_configure() -> None:
     """A suite in the background of a script was started with SIGINT ignored, and so would be all that it starts."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

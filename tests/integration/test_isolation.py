@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 from uuid import uuid4
 
+import asyncpg
 import httpx
 import psycopg
 import pytest
@@ -164,16 +166,25 @@ def admin_operations() -> list[tuple[str, str]]:
 def statements() -> Iterator[list[str]]:
     """What the gateway asks the database meanwhile; not what it may remember of the caller, and no hints."""
     asked: list[str] = []
+    fetch = asyncpg.Connection.fetchrow
 
-    def note(connection: Connection, cursor: Any, statement: str, *_: Any) -> None:
+    def note(statement: str) -> None:
         if not any(word in statement for word in ("api_key(", "pg_notify(")):
             asked.append(statement)
 
-    event.listen(Engine, "before_cursor_execute", note)
+    def by_sqlalchemy(connection: Connection, cursor: Any, statement: str, *_: Any) -> None:
+        note(statement)
+
+    async def directly(connection: asyncpg.Connection, statement: str, *values: Any) -> Any:
+        note(statement)
+        return await fetch(connection, statement, *values)
+
+    event.listen(Engine, "before_cursor_execute", by_sqlalchemy)
     try:
-        yield asked
+        with patch.object(asyncpg.Connection, "fetchrow", directly):
+            yield asked
     finally:
-        event.remove(Engine, "before_cursor_execute", note)
+        event.remove(Engine, "before_cursor_execute", by_sqlalchemy)
 
 
 def bodiless(response: httpx.Response) -> dict[str, Any]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from random import SystemRandom
 from uuid import uuid4
 
 import httpx
@@ -26,6 +28,8 @@ SHORT_WAITS = {
     "GATEWAY_TARGET_BACKOFF_SECONDS": "0.01",
 }
 SECRET_KEY = new_key()
+#: Linux gives outgoing connections ports from 32768 on.
+_BELOW_THOSE_OF_CONNECTIONS = 20_000, 32_000
 #: Tasks that only tests need; see the module.
 EXTRA_TASKS = "tests.stack.extra_tasks"
 
@@ -121,6 +125,10 @@ class RecordedEndpoint(Process):
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A port that nobody has, and that no outgoing connection is given before it is listened on."""
+    while True:
+        # Not of the sequence that every process of the suite draws from.
+        port = SystemRandom().randrange(*_BELOW_THOSE_OF_CONNECTIONS)
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
