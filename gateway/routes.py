@@ -162,7 +162,7 @@ def routes() -> list[BaseRoute]:
         _open("/problems/{code}", problems.get_problem_kind),
         _open("/openapi.yaml", service.openapi),
         _open("/docs", reference.get_reference),
-        _open("/docs/{file}", reference.get_reference_file),
+        _open("/docs/{name}", reference.get_reference_file),
     ]
 
 

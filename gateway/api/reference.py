@@ -35,7 +35,7 @@ async def get_reference(request: Request) -> Response:
 
 
 async def get_reference_file(request: Request) -> Response:
-    name = request.path_params["file"]
+    name = request.path_params["name"]
     if name not in _FILES:
         raise NotFound(f'The reference has no file "{name[:100]}"; it is at /docs.')
     return _answer(request, name, _FILES[name])

@@ -45,7 +45,7 @@ def test_a_recorded_model_scores_the_same_each_time(client: Client, worker: Work
 
 
 def test_questions_that_are_answered_only_the_second_time_are_flaky(client: Client, worker: Worker, shared: Path):
-    answered = [{"type": "http_status", "codes": [503], "not": True}]
+    answered = [{"type": "http_status", "codes": [503], "not_": True}]
     with RecordedEndpoint(shared, "--flaky-every", "10") as endpoint:
         configuration = configure(client, shared, endpoint.url, total=PART, max_attempts=1, metrics=answered, repeats=2)
         run = client.settled(client.execute(configuration))

@@ -58,7 +58,10 @@ def test_a_run_tells_which_version_of_a_named_metric_judged_it(client: Client, w
     with application() as app, judge_server(opinion) as server:
         metric = client.post("/v1/metrics", {"name": "good", "spec": judge(server, "llm_judge")})
         tests = [
-            {**TESTS[1], "assertions": [{"type": "metric", "metric_id": metric["id"], "not": True, "name": "not good"}]}
+            {
+                **TESTS[1],
+                "assertions": [{"type": "metric", "metric_id": metric["id"], "not_": True, "name": "not good"}],
+            }
         ]
         endpoint = {"url": app.url, "request": {"input": "{{ input }}"}}
         reference = {"type": "metric", "metric_id": metric["id"]}

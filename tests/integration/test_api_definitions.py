@@ -98,7 +98,7 @@ def test_headers_that_were_sealed_alone_are_opened() -> None:
 
 async def test_tests_keep_their_order_and_all_they_have(api: httpx.AsyncClient) -> None:
     tests: list[dict[str, Any]] = [{"input": f"question {number}", "expected": {"n": number}} for number in range(25)]
-    tests[3] |= {"metadata": {"topic": "x"}, "assertions": [{"type": "contains", "value": "a", "not": True}]}
+    tests[3] |= {"metadata": {"topic": "x"}, "assertions": [{"type": "contains", "value": "a", "not_": True}]}
     tests[4] = {"input": [{"role": "user", "content": "hi"}]}
     test_set = await created(api, "/v1/test-sets", {"name": "many", "metadata": {"v": 1}, "tests": tests})
     assert test_set["test_count"] == 25
@@ -124,7 +124,7 @@ async def test_a_configuration_is_answered_with_its_defaults(api: httpx.AsyncCli
 
 async def test_a_schema_is_answered_as_it_was_written(api: httpx.AsyncClient) -> None:
     schema = {"type": "object", "required": ["answer"]}
-    metrics = [{"type": "json_schema", "schema": schema, "not": True}, {"type": "f1", "threshold": 0.5}]
+    metrics = [{"type": "json_schema", "schema": schema, "not_": True}, {"type": "f1", "threshold": 0.5}]
     made = await add_configuration(api, metrics=metrics, pass_threshold=0.8)
     configuration = (await api.get(f"/v1/test-configurations/{made.configuration_id}")).json()
     assert configuration["metrics"][0]["schema"] == schema

@@ -47,7 +47,7 @@ _tests = st.builds(
                 _texts.map(str.strip).filter(lambda tag: tag.isprintable() and "," not in tag and tag), max_size=3
             ),
             "metadata": st.dictionaries(_texts, _values, max_size=3),
-            "assertions": st.just([{"type": "contains", "value": 'a"\n', "not": True}]),
+            "assertions": st.just([{"type": "contains", "value": 'a"\n', "not_": True}]),
         },
     ),
 )

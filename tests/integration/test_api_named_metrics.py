@@ -110,7 +110,7 @@ async def test_a_judge_at_a_private_address_is_refused_wherever_it_is_named(api:
 async def test_what_metrics_refer_to_is_used_and_found(api: httpx.AsyncClient) -> None:
     metric = await add_metric(api)
     judge = {"type": "llm_judge", "endpoint_id": await add_endpoint(api), "rubric": "x"}
-    both = [refers_to(metric["id"]) | {"weight": 2, "not": True}, judge]
+    both = [refers_to(metric["id"]) | {"weight": 2, "not_": True}, judge]
     made = await add_configuration(api, metrics=both)
     configuration = (await api.get(f"/v1/test-configurations/{made.configuration_id}")).json()
     assert configuration["metrics"][0] == {

@@ -88,7 +88,7 @@ async def test_what_is_sent_of_an_event_is_what_the_document_says(
 
 @pytest.mark.parametrize(
     "change_of_it",
-    [{"type": "test_run.partial"}, {"more": 1}, {"timestamp": 1767603600}, {"data": {"test_run_id": "x"}}],
+    [{"type": "task.failed"}, {"more": 1}, {"timestamp": 1767603600}, {"data": {"test_run_id": "x"}}],
 )
 async def test_a_body_that_is_not_as_the_document_says_is_noticed(
     api: httpx.AsyncClient, admin: psycopg.Connection, tenant: Tenant, change_of_it: dict[str, Any]
