@@ -2,14 +2,20 @@
 
 uvicorn itself has no time for the head of a request, no limit to its size, and none to the number of connections that
 it answers with. Responses, and so streams, are not bounded here.
+
+Its parser takes what follows on a request to change to another protocol for that protocol. So a client that asks for
+HTTP/2 on the way, as the one of the JDK does, would lose its body. Such a request is read anew without that (RFC 9110,
+7.8).
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 from uuid import uuid4
 
+import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -23,6 +29,8 @@ from gateway.transport.refusals import ConnectionsFull, HeadersTooLarge, Request
 _LINGER_SECONDS = 1.0
 #: The colon, the space and the end of a header's line.
 _AROUND_HEADER = 4
+#: Headers, and names in the header `Connection`, that ask for another protocol.
+_OF_UPGRADE = (b"upgrade", b"http2-settings")
 
 
 class BoundedConnection(HttpToolsProtocol):
@@ -45,6 +53,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._in_body = False
         self._unparsed = 0  # bytes of a head, as far as nothing was made of them
         self._header_bytes = 0
+        self._received = b""
+        self._to_read_anew = b""
         self._refusal: ApiError | None = None
         self._is_refused = False
 
@@ -59,8 +69,12 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._is_refused:
-            return
+        while data and not self._is_refused:
+            self._received, self._to_read_anew = data, b""
+            self._read(data)
+            data = self._to_read_anew
+
+    def _read(self, data: bytes) -> None:
         if not self._in_body:
             # Also for what begins no request, such as empty lines, which end uvicorn's own time.
             self._await_head()
@@ -90,11 +104,13 @@ class BoundedConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._stop_timer()
         self._in_head, self._in_body = False, True
-        super().on_headers_complete()
+        if not self._asks_for_unknown_protocol:
+            super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         self._in_body = False
-        super().on_message_complete()
+        if not self._asks_for_unknown_protocol:
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -104,6 +120,19 @@ class BoundedConnection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(self._refusal or BadRequest("This is no HTTP/1.1 request that can be read."))
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """What uvicorn calls where the parser has stopped behind such a request; the error says where that is."""
+        stopped = sys.exc_info()[1]
+        if self._asks_for_unknown_protocol and stopped is not None:
+            rest = self._received[stopped.args[0] :]
+            self._to_read_anew = _without_upgrade(self.parser.get_method(), self.url, self.headers) + rest
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+
+    @property
+    def _asks_for_unknown_protocol(self) -> bool:
+        return self.parser.should_upgrade() and not self._should_upgrade() and self.parser.get_method() != b"CONNECT"
 
     def _await_head(self) -> None:
         if self._timer is None:
@@ -154,6 +183,18 @@ class BoundedConnection(HttpToolsProtocol):
             return
         self.transport.write(_answer(error))
         self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+
+def _without_upgrade(method: bytes, url: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
+    """The head of a request that stays with HTTP/1.1."""
+    lines = [b"%b %b HTTP/1.1" % (method, url)]
+    for name, value in headers:
+        if name == b"connection":
+            kept = [one for one in value.split(b",") if one.strip().lower() not in _OF_UPGRADE]
+            lines += [b"%b: %b" % (name, b",".join(kept))] if kept else []
+        elif name not in _OF_UPGRADE:
+            lines.append(b"%b: %b" % (name, value))
+    return b"\r\n".join([*lines, b"", b""])
 
 
 def _answer(error: ApiError) -> bytes:

@@ -101,6 +101,27 @@ async def test_a_connection_that_never_begins_a_request_is_closed(database: Test
         assert await line.rest() == b""
 
 
+@pytest.mark.parametrize("parts", [1, 2, 400], ids=lambda parts: f"in {parts} parts")
+async def test_a_client_that_asks_for_http_2_on_the_way_is_answered_as_any_other(
+    database: TestDatabase, tenant: Tenant, parts: int
+) -> None:
+    body = json.dumps({"name": "one", "tests": [{"input": "what?"}]}).encode()
+    head = b"POST /v1/test-sets HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+    head += b"HTTP2-Settings: AAEAAEAAAAIAAAAAAAMAAAAAAAQBAAAAAAUAAEAABgAGAAA\r\nContent-Type: application/json\r\n"
+    head += f"Authorization: Bearer {tenant.secret}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    async with connected(database, ConnectionLimits()) as line:
+        for sent in (head + body, head + body):
+            size = -(-len(sent) // parts)
+            for start in range(0, len(sent), size):
+                line.send(sent[start : start + size])
+                await asyncio.sleep(0)
+        for _ in range(2):
+            status, _, answer = await line.answer()
+            assert (status, answer["test_count"]) == (201, 1)
+        line.send(GET + b"\r\n")
+        assert (await line.answer())[0] == 200
+
+
 async def test_a_head_that_drips_has_no_more_time_than_another(database: TestDatabase) -> None:
     async with connected(database, SHORT) as line:
         line.send(GET)
