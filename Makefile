@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: demo test long check lint-contract reference release-contract bench bench-runs bench-authentication bench-requests bench-streams \
+.PHONY: demo test long check lint-contract clients reference release-contract bench bench-runs bench-authentication bench-requests bench-streams \
 	bench-webhooks faults webhook-faults soak fuzz clean
 
 demo: $(VENV)/installed-app  ## start everything and run a bundled suite; ARGS=--exit ends with the run
@@ -46,6 +46,9 @@ lint-contract:  ## hold openapi.yaml against the rules of redocly.yaml, where th
 	elif ! npm ci --silent --prefer-offline; then echo "lint-contract: skipped, for npm cannot install what it needs"; \
 	else ./node_modules/.bin/redocly lint openapi.yaml; fi
 
+clients: $(VENV)/installed-dev  ## generate clients of openapi.yaml into clients/, as far as there are the tools
+	$(BIN)/python -m tests.clients
+
 reference:  ## put another Swagger UI into gateway/reference; VERSION=5.35.0
 	sh gateway/reference/update.sh $(VERSION)
 
@@ -83,7 +86,7 @@ fuzz: $(VENV)/installed-dev  ## ask the API for what is another organization's; 
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
 clean:  ## remove what these targets made here; the data of `gateway up` and `gateway demo` stays
-	rm -rf $(VENV) node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
+	rm -rf $(VENV) clients node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

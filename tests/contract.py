@@ -16,6 +16,8 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 DOCUMENT = Path(__file__).parents[1] / "openapi.yaml"
+#: The one that is written in C takes a seventh of the time.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _URI = "urn:openapi"
 EVENT_STREAM = "text/event-stream"
 #: Events that a stream tells of itself, under a name and with a cursor.
@@ -35,7 +37,7 @@ class Contract:
 
     @cached_property
     def document(self) -> dict[str, Any]:
-        document: dict[str, Any] = yaml.safe_load(DOCUMENT.read_text(encoding="utf-8"))
+        document: dict[str, Any] = yaml.load(DOCUMENT.read_bytes(), _LOADER)
         return document
 
     @cached_property

@@ -20,6 +20,10 @@ _NO_REGISTRY = re.compile(
 )
 
 
+class NoPackages(Exception):
+    """npm gets no packages here."""
+
+
 def install_packages(folder: Path) -> Path:
     """A folder with `node_modules`; the test is skipped where there is no node, npm or registry."""
     if not (shutil.which("node") and shutil.which("npm")):
@@ -28,20 +32,24 @@ def install_packages(folder: Path) -> Path:
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "installed").exists():
-            _install(folder)
+            try:
+                install_locked(_WANTED, folder)
+            except NoPackages as missing:
+                pytest.skip(str(missing))
             (folder / "installed").touch()
     return folder
 
 
-def _install(folder: Path) -> None:
+def install_locked(wanted: Path, folder: Path) -> None:
+    """Put what `package.json` and `package-lock.json` name into another folder."""
     for name in ("package.json", "package-lock.json"):
-        shutil.copy(_WANTED / name, folder)
-    options = ["--no-audit", "--no-fund", "--ignore-scripts"]
+        shutil.copy(wanted / name, folder)
+    options = ["--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"]
     ended = subprocess.run(
         ["npm", "ci", *options], cwd=folder, capture_output=True, text=True, timeout=_SECONDS, check=False
     )
     if ended.returncode and (reason := _NO_REGISTRY.search(ended.stderr)):
-        pytest.skip(f"npm gets no packages from its registry ({reason[0]})")
+        raise NoPackages(f"npm gets no packages from its registry ({reason[0]})")
     assert ended.returncode == 0, ended.stderr
 
 
