@@ -58,25 +58,29 @@ def generate(language: str, folder: Path = CLIENTS) -> Path:
     """The folder of the client in this language, made now if it is not there or of something else."""
     generator, made = GENERATORS[language], folder / language
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f".{language}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with unless_done(made / "made-of", _sources(language)) as is_due:
-            if is_due:
-                shutil.rmtree(made, ignore_errors=True)
-                generator(_as_json(folder / "openapi.json"), made)
+    with unless_done(made / "made-of", _sources(language)) as is_due:
+        if is_due:
+            shutil.rmtree(made, ignore_errors=True)
+            generator(_as_json(folder / "openapi.json"), made)
     return made
 
 
 @contextmanager
 def unless_done(stamp: Path, sources: Iterable[Path]) -> Iterator[bool]:
-    """Whether there is something to do, which was not done with just these files and these tools; then it is done."""
+    """Whether there is something to do with a client that was not done yet with just these files and tools.
+
+    Where it is, this process does it, and others that come for it wait.
+    """
     digest = hashlib.sha256("".join(_version(package) for package in _PACKAGES).encode())
     for path in sources:
         digest.update(path.read_bytes())
-    is_due = not (stamp.exists() and stamp.read_text() == digest.hexdigest())
-    yield is_due
-    if is_due:
-        stamp.write_text(digest.hexdigest())
+    client = stamp.parent
+    with client.with_name(f".{client.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        is_due = not (stamp.exists() and stamp.read_text() == digest.hexdigest())
+        yield is_due
+        if is_due:
+            stamp.write_text(digest.hexdigest())
 
 
 def run(command: Command, folder: Path, environment: Mapping[str, str] = MappingProxyType({})) -> str:
