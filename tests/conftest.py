@@ -6,6 +6,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
@@ -83,13 +84,26 @@ def module_database(postgres: PostgresServer, template_database: str) -> Iterato
         yield copy
 
 
-@pytest.fixture
-def reachable_folder() -> Iterator[Path]:
-    """An empty folder every account can enter; pytest's `tmp_path` is closed to the one Postgres runs as for root."""
+@contextmanager
+def folder_for_every_account() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="gwtest-"))
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def reachable_folder() -> Iterator[Path]:
+    """An empty folder every account can enter; pytest's `tmp_path` is closed to the one Postgres runs as for root."""
+    with folder_for_every_account() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def module_folder() -> Iterator[Path]:
+    """The same for a module."""
+    with folder_for_every_account() as folder:
+        yield folder
 
 
 @pytest.fixture

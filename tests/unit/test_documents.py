@@ -13,6 +13,7 @@ from gateway.cli.main import COMMANDS
 from gateway.settings import GatewaySettings
 from gateway.stream.settings import StreamSettings
 from gateway.transport.limits import ConnectionLimits
+from tests.documents.blocks import blocks_of
 from tests.stack.process import ROOT
 from workerapp.settings import WorkerSettings
 
@@ -73,10 +74,9 @@ def test_a_link_leads_somewhere(name: str) -> None:
 
 
 def test_the_readme_names_modules_that_exist() -> None:
-    text = (ROOT / "README.md").read_text()
-    block = text.split("## The modules")[1].split("```")[1]
+    (block,) = (block for block in blocks_of("README.md") if block.text.startswith("gateway/ "))
     folder = ""
-    for line in block.strip().splitlines():
+    for line in block.text.strip().splitlines():
         words = re.match(r"( *)(\S+(?: \S+)*?)(?:  |$)", line)
         assert words is not None
         folder = words[2] if not words[1] else folder
