@@ -22,7 +22,7 @@ from tests.documents.claims import Executor, executor_of
 from tests.documents.curl import EXCHANGES
 from tests.documents.estate import RESULT_TABLE, prepare
 from tests.documents.exchange import check
-from tests.documents.stand_in import DATA_FOLDER, OWNER_URL, SAID
+from tests.documents.stand_in import DATA_FOLDER, OWNER_URL, SAID, SERVING_URL
 from tests.documents.story import Story
 from tests.stack.client import Client
 from tests.stack.commands import PATIENCE, Command
@@ -30,6 +30,8 @@ from tests.stack.process import ROOT
 from workerapp.db.sealing import new_key
 
 SECRET_KEY = new_key()
+#: Workers tell at once what they are doing.
+SETTINGS = {"GATEWAY_SECRET_KEYS": SECRET_KEY, "GATEWAY_REPORT_SECONDS": "0.3"}
 README = "README.md"
 
 
@@ -54,7 +56,7 @@ class Stack:
 def stack(module_folder: Path) -> Iterator[Stack]:
     data = module_folder / "task-status-gateway" / "postgres"
     options = ("--port", "0", "--concurrency", "2", "--data-dir", data)
-    with assistant() as assistant_url, Command("up", *options, environment={"GATEWAY_SECRET_KEYS": SECRET_KEY}) as up:
+    with assistant() as assistant_url, Command("up", *options, environment=SETTINGS) as up:
         up.wait_for("Ctrl-C stops it", PATIENCE)
         said = up.lines("")
         url, key, organization = (
@@ -76,7 +78,10 @@ def stack(module_folder: Path) -> Iterator[Stack]:
                 "ASSISTANT_TOKEN": "secret",
                 "ASSISTANT_URL": assistant_url,
                 "DATABASE_URL": serving_url,
+                "OWNER_URL": owner_url,
+                "RESTORED_URL": owner_url.replace("/gateway?", "/restored?"),
                 OWNER_URL: owner_url,
+                SERVING_URL: serving_url,
                 DATA_FOLDER: str(data),
                 SAID: "\n".join(said[said.index("The gateway is ready.") :]),
             },

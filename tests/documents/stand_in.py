@@ -38,8 +38,10 @@ FREE_PORT = {
 }
 #: Commands that the pages run with the login that owns the database.
 OWNERS = frozenset({"adopt", "keys", "migrate", "orgs", "secret-keys", "users"})
-#: In the story's environment: that login, the data folder of the `gateway up` of all pages, and what that has said.
-OWNER_URL, DATA_FOLDER, SAID = "STORY_OWNER_URL", "STORY_DATA_FOLDER", "STORY_SAID"
+#: In the environment of a story: that login and the one that serves, the folder of the `gateway up` of all pages,
+#: and what that one has said.
+OWNER_URL, SERVING_URL = "STORY_OWNER_URL", "STORY_SERVING_URL"
+DATA_FOLDER, SAID = "STORY_DATA_FOLDER", "STORY_SAID"
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
@@ -56,7 +58,7 @@ def gateway(arguments: Sequence[str]) -> int:
     if list(arguments) == ["up"]:
         print(os.environ[SAID])
         return 0
-    if OWNERS.intersection(arguments[:1]):
+    if OWNERS.intersection(arguments[:1]) and os.environ["DATABASE_URL"] == os.environ[SERVING_URL]:
         os.environ["DATABASE_URL"] = os.environ[OWNER_URL]
     folder = ["--data-dir", os.environ[DATA_FOLDER]] if "--up" in arguments else []
     return execute("gateway", [*arguments, *folder])

@@ -11,12 +11,16 @@ from pathlib import Path
 
 import psycopg
 
+from gateway.embedded.account import serving_account
+from gateway.embedded.binaries import reachable_binaries
 from tests.documents.blocks import Block
 from tests.documents.shapes import Shapes
 from tests.stack.process import _clean_environment
 
 STAND_INS = ("gateway", "celery", "curl", "make", "pip", "python")
 SECONDS = 90
+#: Where `pg_dump` and its like are, of the version of the server.
+POSTGRES = reachable_binaries(serving_account())
 #: Assigned variables are kept from block to block, as in a terminal; a block ends with the first command that fails.
 _SHELL = """\
 set -aeuo pipefail
@@ -50,7 +54,7 @@ class Story:
             path = stand_ins / name
             path.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m tests.documents.stand_in {name} "$@"\n')
             path.chmod(0o755)
-        search = [str(stand_ins), str(Path(sys.executable).parent), os.environ["PATH"]]
+        search = [str(stand_ins), str(Path(sys.executable).parent), str(POSTGRES), os.environ["PATH"]]
         self.environment = _clean_environment() | {"PATH": os.pathsep.join(search)} | self.environment
         # So many commands one after the other are compiled once.
         self.environment.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -1,0 +1,37 @@
+"""What MkDocs does besides when it builds the site: the REST reference, and files from outside of docs/."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from mkdocs.structure.files import File, Files
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+
+sys.path.insert(0, str(Path(__file__).parent))
+from rest_reference import Reference  # noqa: E402 - MkDocs loads hooks as files, not as modules of a package
+
+ROOT = Path(__file__).parents[2]
+#: Files that pages link to, and that the site has a copy of.
+COPIED = ("openapi.yaml", "deploy/nginx.conf", "deploy/start-worker.sh", "deploy/.env.example", "CHANGELOG.md")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add what is generated, and the copies."""
+    document = yaml.load((ROOT / "openapi.yaml").read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    for name, text in Reference(document).pages().items():
+        files.append(File.generated(config, f"rest/{name}", content=text))
+    for name in COPIED:
+        files.append(File.generated(config, name.replace("/.", "/"), abs_src_path=str(ROOT / name)))
+    return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Links to what lies beside docs/ lead to the copies."""
+    for name in COPIED:
+        markdown = markdown.replace(f"](../{name}", f"]({name.replace('/.', '/')}")
+    return markdown
