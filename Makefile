@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: demo test long check lint-contract clients reference release-contract bench bench-runs bench-authentication bench-requests bench-streams \
+.PHONY: demo test long check docs recording lint-contract clients reference release-contract bench bench-runs \
+	bench-authentication bench-requests bench-streams \
 	bench-webhooks faults webhook-faults soak fuzz clean
 
 demo: $(VENV)/installed-app  ## start everything and run a bundled suite; ARGS=--exit ends with the run
@@ -30,7 +31,7 @@ endif
 long: $(VENV)/installed-dev  ## run the tests that take long; ARGS are pytest's
 	$(BIN)/python -m pytest -m long $(ARGS)
 
-check: $(VENV)/installed-dev  ## format, lint, types, import directions, dependencies, dead code, spelling, contract
+check: $(VENV)/installed-dev  ## format, lint, types, import directions, dependencies, dead code, spelling, contract, site
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -39,6 +40,16 @@ check: $(VENV)/installed-dev  ## format, lint, types, import directions, depende
 	$(BIN)/vulture
 	$(BIN)/codespell
 	$(BIN)/openapi-spec-validator openapi.yaml
+	$(MKDOCS) --quiet
+
+# Every page as a site that loads nothing from anywhere else; what a page links to and is not there ends it.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+docs: $(VENV)/installed-dev  ## build the documentation into dist/site; dist/site/index.html is its first page
+	$(MKDOCS)
+
+recording: $(VENV)/installed-dev  ## draw what the demo says on a terminal, for the README
+	$(BIN)/python docs/site/recording.py
 
 # Rules of redocly.yaml; its program needs Node.js, and without one there is only what `make check` says of openapi.yaml.
 lint-contract:  ## hold openapi.yaml against the rules of redocly.yaml, where there is Node.js

@@ -92,7 +92,9 @@ class Reference:
         """What a value is, in few words, with a link where it is a schema of its own."""
         if "$ref" in schema:
             name = schema["$ref"].rpartition("/")[2]
-            return f"[{name}](schemas.md#{name})" if "/schemas/" in schema["$ref"] else self._type(self._resolved(schema))
+            return (
+                f"[{name}](schemas.md#{name})" if "/schemas/" in schema["$ref"] else self._type(self._resolved(schema))
+            )
         for key in ("oneOf", "anyOf", "allOf"):
             if key in schema:
                 return (" and " if key == "allOf" else " or ").join(self._type(one) for one in schema[key])
