@@ -11,13 +11,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from tests.documents.curl import curl
 from tests.stack.process import ROOT
@@ -42,6 +45,9 @@ OWNERS = frozenset({"adopt", "keys", "migrate", "orgs", "secret-keys", "users"})
 #: and what that one has said.
 OWNER_URL, SERVING_URL = "STORY_OWNER_URL", "STORY_SERVING_URL"
 DATA_FOLDER, SAID = "STORY_DATA_FOLDER", "STORY_SAID"
+#: And the socket at which commands are forked, for those that end; see forked_commands.py.
+FORKS = "STORY_FORKS"
+FORKED = frozenset({"gateway", "celery"})
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
@@ -69,7 +75,17 @@ def execute(command: str, arguments: Sequence[str]) -> int:
     for words, ready in READY.items():
         if words[0] == command and words[1] in arguments:
             return run_until(ready, [real(command), *arguments, *FREE_PORT.get(words, ())])
+    if command in FORKED:
+        return ask_for_a_fork([command, *arguments])
     return subprocess.run([real(command), *arguments], check=False).returncode
+
+
+def ask_for_a_fork(arguments: Sequence[str]) -> int:
+    command = {"arguments": arguments, "folder": str(Path.cwd()), "environment": dict(os.environ)}
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.connect(os.environ[FORKS])
+        socket.send_fds(asking, [json.dumps(command).encode()], [0, 1, 2])
+        return int(asking.recv(100))
 
 
 def real(command: str) -> str:
