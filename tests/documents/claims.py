@@ -45,12 +45,6 @@ CLAIMS = (
         test="tests/integration/test_api_deprecation.py",
     ),
     Claim(
-        page="docs/limits.md",
-        language="text",
-        beginning="RateLimit-Policy: ",
-        test="tests/integration/test_api_rate_limits.py",
-    ),
-    Claim(
         page="docs/endpoints.md",
         language="yaml",
         test="tests/unit/test_endpoint_examples.py::test_an_example_is_an_endpoint",
