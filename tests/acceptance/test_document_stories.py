@@ -6,7 +6,7 @@ All pages share one `gateway up` in an empty folder, and one organization that h
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from sqlalchemy import make_url
 
 from gateway.cli.own_postgres import LOGIN
 from gateway.embedded.postgres import EmbeddedPostgres
+from gateway.settings import load_gateway_settings
 from tests.documents.assistant import assistant
 from tests.documents.blocks import blocks_of, pages
 from tests.documents.claims import Executor, executor_of
@@ -27,7 +28,7 @@ from tests.documents.stand_in import DATA_FOLDER, FORKS, OWNER_URL, SAID, SERVIN
 from tests.documents.story import Story
 from tests.stack.client import Client
 from tests.stack.commands import PATIENCE, Command
-from tests.stack.process import ROOT, Process
+from tests.stack.process import OURS, ROOT, Process
 from workerapp.db.sealing import new_key
 
 # A page is a story of up to twenty commands.
@@ -131,5 +132,15 @@ def test_a_page_tells_what_happens(page: str, stack: Stack, reachable_folder: Pa
     for number, block in enumerate(blocks):
         if number in mine or block.mark == "file":
             story.tell(block)
+    accept_settings(story.environment)
     commands = "\n".join(blocks[number].text for number in mine)
     assert check(exchanges) >= len(re.findall(r"^(?:\$ )?curl ", commands, re.MULTILINE))
+
+
+def accept_settings(environment: Mapping[str, str]) -> None:
+    """A gateway starts with whatever a page has set."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            if name.startswith(OURS):
+                patch.setenv(name, value)
+        load_gateway_settings()

@@ -19,8 +19,6 @@ from tests.stack.process import _clean_environment
 
 STAND_INS = ("gateway", "celery", "curl", "make", "pip", "python")
 SECONDS = 90
-#: Where `pg_dump` and its like are, of the version of the server.
-POSTGRES = reachable_binaries(serving_account())
 #: Assigned variables are kept from block to block, as in a terminal; a block ends with the first command that fails.
 _SHELL = """\
 set -aeuo pipefail
@@ -54,7 +52,9 @@ class Story:
             path = stand_ins / name
             path.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m tests.documents.stand_in {name} "$@"\n')
             path.chmod(0o755)
-        search = [str(stand_ins), str(Path(sys.executable).parent), str(POSTGRES), os.environ["PATH"]]
+        # `pg_dump` and its like have to be of the server's version.
+        postgres = reachable_binaries(serving_account())
+        search = [str(stand_ins), str(Path(sys.executable).parent), str(postgres), os.environ["PATH"]]
         self.environment = _clean_environment() | {"PATH": os.pathsep.join(search)} | self.environment
         # So many commands one after the other are compiled once.
         self.environment.pop("PYTHONDONTWRITEBYTECODE", None)

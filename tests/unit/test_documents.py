@@ -13,14 +13,9 @@ from gateway.cli.main import COMMANDS
 from gateway.settings import GatewaySettings
 from gateway.stream.settings import StreamSettings
 from gateway.transport.limits import ConnectionLimits
-from tests.documents.blocks import blocks_of
+from tests.documents.blocks import blocks_of, pages
 from tests.stack.process import ROOT
 from workerapp.settings import WorkerSettings
-
-NAMING_COMMANDS = (
-    "README.md",
-    *(f"docs/{name}.md" for name in ("cli", "control", "doctor", "getting-started", "security", "webhooks")),
-)
 
 
 def variables() -> set[str]:
@@ -50,10 +45,14 @@ def test_the_example_environment_sets_what_there_is() -> None:
     assert set(re.findall(r"^(\w+)=", text, re.MULTILINE)) <= variables()
 
 
-@pytest.mark.parametrize("name", NAMING_COMMANDS)
+@pytest.mark.parametrize("name", pages())
 def test_a_document_names_only_commands_and_targets_that_exist(name: str) -> None:
     text = (ROOT / name).read_text()
-    assert set(re.findall(r"(?:`|^)gateway ([a-z-]+)", text, re.MULTILINE)) <= COMMANDS.keys()
+    commands = "\n".join(block.text for block in blocks_of(name) if block.language in {"sh", "console"})
+    named = set(
+        re.findall(r"`gateway ([a-z-]+)", text) + re.findall(r"^(?:\$ )?gateway ([a-z-]+)", commands, re.MULTILINE)
+    )
+    assert named <= COMMANDS.keys()
     targets = set(re.findall(r"`make ([\w-]+)|^make ([\w-]+)", text, re.MULTILINE))
     makefile = (ROOT / "Makefile").read_text()
     assert all(f"\n{first or second}:" in makefile for first, second in targets)
