@@ -44,6 +44,10 @@ CLAIMS = (
         beginning="Deprecation: ",
         test="tests/integration/test_api_deprecation.py",
     ),
+    *(
+        Claim(page="docs/clients.md", language=language, test="tests/acceptance/test_generated_clients.py")
+        for language in ("python", "typescript", "java")
+    ),
     Claim(
         page="docs/endpoints.md",
         language="yaml",
