@@ -21,26 +21,11 @@ from tests.postgres import (
     running_server,
 )
 
-pytest_plugins = ["tests.stack.report", "tests.conformance"]
+pytest_plugins = ["tests.stack.report", "tests.conformance", "tests.scheduling"]
 
 # How long an example takes says nothing on a busy machine, and a test leaves no files behind.
 hypothesis.settings.register_profile("suite", deadline=None, database=None)
 hypothesis.settings.load_profile("suite")
-
-
-#: Fixtures that the tests of a module share, and that take seconds to make.
-SHARED_BY_A_MODULE = {
-    *("module_database", "deployment", "two", "up"),
-    *("folder", "installed", "scripts", "shared_listening"),
-}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share what takes long to make run in one process; what takes long by itself begins before the rest."""
-    for item in items:
-        if SHARED_BY_A_MODULE & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-    items.sort(key=lambda item: "acceptance" not in item.path.parts)
 
 
 def pytest_configure() -> None:
