@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Starts a worker with the settings of the environment; .env.example lists them.
+# Starts a worker with the settings of the environment; .env.example lists them. Arguments are `celery worker`'s.
 set -euo pipefail
 
 read -ra options <<<"${CELERY_WORKER_OPTS:-}"
@@ -10,4 +10,4 @@ exec celery -A workerapp worker \
   --concurrency="${CELERY_WORKER_CONCURRENCY:-8}" \
   --prefetch-multiplier="${CELERY_WORKER_PREFETCH_MULTIPLIER:-4}" \
   --max-tasks-per-child="${CELERY_WORKER_MAX_TASKS_PER_CHILD:-1000}" \
-  "${options[@]+"${options[@]}"}"
+  "${options[@]+"${options[@]}"}" "$@"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 
 import pytest
@@ -10,21 +9,9 @@ import pytest
 import gateway.app  # noqa: F401 - with it every error there is
 from gateway.api.problems import problem_kinds
 from gateway.cli.main import COMMANDS
-from gateway.settings import GatewaySettings
-from gateway.stream.settings import StreamSettings
-from gateway.transport.limits import ConnectionLimits
+from tests.deployment import variables
 from tests.documents.blocks import blocks_of, pages
 from tests.stack.process import ROOT
-from workerapp.settings import WorkerSettings
-
-
-def variables() -> set[str]:
-    """The environment's names of all settings."""
-    fields = GatewaySettings.model_fields | WorkerSettings.model_fields
-    names = {str(field.validation_alias or f"GATEWAY_{name.upper()}") for name, field in fields.items()}
-    groups = {"GATEWAY_STREAM": StreamSettings, "GATEWAY_CONNECTION": ConnectionLimits}
-    parts = {f"{group}__{field.name.upper()}" for group, kind in groups.items() for field in dataclasses.fields(kind)}
-    return names - groups.keys() | parts
 
 
 def test_every_setting_is_documented_and_nothing_else() -> None:
@@ -38,11 +25,6 @@ def test_every_problem_is_documented_once_with_its_status_and_nothing_else() -> 
     rows = re.findall(r"^\| (\d{3}) \| `(\w+)` \| [^|]+ \| [^|]+ \|$", text, re.MULTILINE)
     assert len(set(rows)) == len(rows)
     assert set(rows) == {(str(kind.status), code) for code, kind in problem_kinds().items()}
-
-
-def test_the_example_environment_sets_what_there_is() -> None:
-    text = (ROOT / "deploy" / ".env.example").read_text()
-    assert set(re.findall(r"^(\w+)=", text, re.MULTILINE)) <= variables()
 
 
 @pytest.mark.parametrize("name", pages())
