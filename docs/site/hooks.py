@@ -21,7 +21,16 @@ ROOT = Path(__file__).parents[2]
 #: The same loader, in C where there is one: the document is long.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 #: Files that pages link to, and that the site has a copy of.
-COPIED = ("openapi.yaml", "deploy/nginx.conf", "deploy/start-worker.sh", "deploy/.env.example", "CHANGELOG.md")
+COPIED = (
+    "openapi.yaml",
+    "deploy/nginx.conf",
+    "deploy/start-worker.sh",
+    "deploy/.env.example",
+    "deploy/Dockerfile",
+    "deploy/compose.yaml",
+    "deploy/logins.sql",
+    "CHANGELOG.md",
+)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

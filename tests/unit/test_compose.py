@@ -16,6 +16,7 @@ from tests.deployment import (
     variables,
     worker_stops_within,
 )
+from workerapp.db.migrations.migrate import ROLES
 
 TEXT = (DEPLOY / "compose.yaml").read_text()
 SERVICES: dict[str, dict[str, Any]] = document("compose.yaml")["services"]
@@ -119,6 +120,7 @@ def test_files_and_volumes_that_are_mounted_are_there() -> None:
 
 def test_the_logins_that_are_made_are_those_that_are_used() -> None:
     made = (DEPLOY / "logins.sql").read_text()
+    assert tuple(re.findall(r"CREATE ROLE (\w+) NOLOGIN NOSUPERUSER NOBYPASSRLS;", made)) == ROLES
     for name in OURS:
         login, password = re.findall(r"//(\w+):\$\{(\w+):", OURS[name]["environment"]["DATABASE_URL"])[0]
         assert f"CREATE ROLE {login} LOGIN PASSWORD :'{password.lower()}'" in made
