@@ -184,6 +184,7 @@ def test_a_chord_fires_its_body_once_and_keeps_the_order_of_its_header(submit, a
     assert column(admin, body_id, "result") == {"parts": [2 * n for n in range(10)]}
     assert tasks_named(admin, "tests.collect", organization_id) == [body_id]
     assert events(admin, body_id) == ["pending", "started", "succeeded"]
+    worker.wait_for(rf"tests.collect\[{body_id}\] received")
     assert len(worker.lines(rf"tests.collect\[{body_id}\] received")) == 1
     assert tasks_named(admin, "celery.chord_unlock", organization_id) == []
     assert not worker.lines("chord_unlock")
@@ -203,6 +204,7 @@ def test_a_part_that_is_delivered_again_counts_once(submit, admin, organization_
     for message in messages[1:]:
         until(lambda m=message: executions(worker, m) == 2)
     assert column(admin, body_id, "result") == {"parts": [0, 2, 4]}
+    worker.wait_for(rf"tests.collect\[{body_id}\] received")
     assert len(worker.lines(rf"tests.collect\[{body_id}\] received")) == 1
     assert events(admin, messages[0]["headers"]["id"]) == ["pending", "started", "succeeded"]
 
@@ -252,6 +254,7 @@ def test_a_chord_outlives_the_child_that_works_on_it(submit, admin, organization
     os.kill(worker.children()[0], signal.SIGKILL)
     assert ended_task(admin, body_id) == "SUCCESS"
     assert column(admin, body_id, "result") == {"parts": ["held"] * 12}
+    worker.wait_for(rf"tests.collect\[{body_id}\] received")
     assert len(worker.lines(rf"tests.collect\[{body_id}\] received")) == 1
 
 

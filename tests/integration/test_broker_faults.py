@@ -118,4 +118,5 @@ def test_messages_the_broker_has_lost_are_published_again(deployment: Deployment
         for task_id in task_ids[21:]:
             assert deployment.client.ended(task_id, seconds=30)["status"] == "SUCCESS"
             until(lambda: worker.lines(rf"task_succeeded.*{task_id}"))  # noqa: B023 - called at once
+            worker.wait_for(rf"task_succeeded.*{task_id}")
             assert len(worker.lines(rf"task_succeeded.*{task_id}")) == 1

@@ -79,6 +79,7 @@ def test_work_goes_on_when_the_broker_comes_back(
         assert (run["status"], run["passed"], run["total"]) == ("completed", 21, 21)
         for task_id in waiting:
             until(lambda: worker.lines(rf"task_succeeded.*{task_id}"))  # noqa: B023 - called at once
+            worker.wait_for(rf"task_succeeded.*{task_id}")
             assert len(worker.lines(rf"task_succeeded.*{task_id}")) == 1
     deployment.until_nothing_is_stored()
 

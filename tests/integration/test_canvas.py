@@ -277,6 +277,7 @@ def test_part_returned_by_two_workers_at_once_fires_the_body_once(our: Canvas, w
     )
     assert result.get(timeout=PATIENCE) == 30
     until(lambda: _in_work(our) == 0)
+    worker.wait_for(rf"tests.total\[{result.id}\] received")
     assert len(worker.lines(rf"tests.total\[{result.id}\] received")) == 1
     assert our.events(result.id) == ["pending", "started", "succeeded"]
 

@@ -135,6 +135,7 @@ def test_a_task_that_a_worker_has_fetched_and_not_begun_is_not_executed(
     assert client.post(f"/v1/tasks/{waiting}/cancel", None)["status"] == "REVOKED"
     worker.wait_for(f"task_stopped task_id={waiting}.*began=False")
     assert [client.ended(task_id)["status"] for task_id in running] == ["SUCCESS"] * 2
+    worker.wait_for(f"task_stopped task_id={waiting}")
     assert len(worker.lines(f"task_stopped task_id={waiting}")) == 1
     # Nothing of it holds up what comes after it.
     after = [client.submit("tests.hold", 0.1) for _ in range(4)]
