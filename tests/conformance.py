@@ -65,11 +65,7 @@ def exchanges_keep_the_contract() -> Iterator[None]:
 def _checking(send: Callable[..., httpx.Response]) -> Any:
     def checked(client: httpx.Client, request: httpx.Request, *, stream: bool = False, **options: Any) -> Any:
         response = send(client, request, stream=stream, **options)
-        if _MARK in response.headers:
-            if stream:
-                response.stream = _Watched(response)
-            else:
-                _check(contract().check, response)
+        _examine(response, stream=stream)
         return response
 
     return checked
@@ -80,14 +76,20 @@ def _checking_async(send: Callable[..., Any]) -> Any:
         client: httpx.AsyncClient, request: httpx.Request, *, stream: bool = False, **options: Any
     ) -> Any:
         response = await send(client, request, stream=stream, **options)
-        if _MARK in response.headers:
-            if stream:
-                response.stream = _Watched(response)
-            else:
-                _check(contract().check, response)
+        _examine(response, stream=stream)
         return response
 
     return checked
+
+
+def _examine(response: httpx.Response, *, stream: bool) -> None:
+    """What a gateway answers, at once or as it is read."""
+    if _MARK not in response.headers:
+        return
+    if stream:
+        response.stream = _Watched(response)
+    else:
+        _check(contract().check, response)
 
 
 class _Watched(httpx.SyncByteStream, httpx.AsyncByteStream):

@@ -1,10 +1,12 @@
-"""Kinds of values that options of several commands take."""
+"""Kinds of values that options of several commands take, and which of the options were given."""
 
 from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 
 def at_least_one(text: str) -> int:
@@ -40,3 +42,8 @@ def instant(text: str) -> datetime:
 def words(text: str) -> list[str]:
     """Words that commas separate."""
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def given(options: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    """Those of the options that have a value."""
+    return {name: value for name in names if (value := getattr(options, name)) is not None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from gateway.cli.arguments import at_least_one, words
+from gateway.cli.arguments import at_least_one, given, words
 from gateway.cli.failures import ExitStatus
 from gateway.cli.findings import first_of, print_found, print_one
 from gateway.cli.interruption import ending_at_once
@@ -58,9 +58,9 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> None:
-    filters = {name: value for name in _FILTERS if (value := getattr(options, name)) is not None}
     with talking(options) as client:
-        print_found(first_of(client.list_test_runs(**filters), options.limit), _COLUMNS, as_json=prints_json(options))
+        found = client.list_test_runs(**given(options, _FILTERS))
+        print_found(first_of(found, options.limit), _COLUMNS, as_json=prints_json(options))
 
 
 def _show(options: argparse.Namespace) -> None:

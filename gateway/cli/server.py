@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from gateway.cli.arguments import seconds
 from gateway.cli.failures import CommandFailed, ServerUnreachable, UsageInvalid
 from gateway.client import (
     AddressInvalid,
@@ -51,7 +52,7 @@ def add_server_arguments(parser: argparse.ArgumentParser) -> None:
     add_access_arguments(parser)
     parser.add_argument(
         "--patience",
-        type=_seconds,
+        type=seconds,
         default=60.0,
         metavar="SECONDS",
         help="how long a server that was there may be away (default: 60)",
@@ -128,10 +129,3 @@ def _given(value: str, flag: str, variable: str) -> str:
     if not value:
         raise UsageInvalid(f"give {flag}, or set {variable} in the environment or in .env")
     return value
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds")
-    return seconds

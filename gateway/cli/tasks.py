@@ -9,7 +9,7 @@ import argparse
 import json
 from typing import Any
 
-from gateway.cli.arguments import at_least_one, instant, seconds, words
+from gateway.cli.arguments import at_least_one, given, instant, seconds, words
 from gateway.cli.failures import ExitStatus
 from gateway.cli.findings import first_of, print_found, print_one
 from gateway.cli.interruption import ending_at_once
@@ -58,9 +58,9 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    filters = {} if options.status is None else {"status": options.status}
     with talking(options) as client:
-        print_found(first_of(client.list_tasks(**filters), options.limit), _COLUMNS, as_json=prints_json(options))
+        found = client.list_tasks(**given(options, ["status"]))
+        print_found(first_of(found, options.limit), _COLUMNS, as_json=prints_json(options))
     return ExitStatus.OK
 
 
@@ -71,9 +71,9 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _submit(options: argparse.Namespace) -> int:
-    given = {name: getattr(options, name) for name in _OPTIONS}
-    given["eta"] = options.eta and options.eta.isoformat()
-    further = {name: value for name, value in given.items() if value is not None}
+    further = given(options, _OPTIONS)
+    if options.eta is not None:
+        further["eta"] = options.eta.isoformat()
     with talking(options) as client:
         submitted = client.submit_task(
             options.name, [_argument(text) for text in options.args], options.kwargs, **further

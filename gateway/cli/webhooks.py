@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from gateway.cli.arguments import at_least_one, instant, words
+from gateway.cli.arguments import at_least_one, given, instant, words
 from gateway.cli.failures import ExitStatus
 from gateway.cli.findings import first_of, print_found, print_one
 from gateway.cli.interruption import ending_at_once
@@ -68,8 +68,8 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _create(options: argparse.Namespace) -> None:
-    given = {"url": options.url, "event_types": options.types, "description": options.description}
-    _do(options, _ENDPOINTS, {name: value for name, value in given.items() if value is not None})
+    asked = {"url": options.url, "event_types": options.types, "description": options.description}
+    _do(options, _ENDPOINTS, {name: value for name, value in asked.items() if value is not None})
 
 
 def _test(options: argparse.Namespace) -> None:
@@ -77,9 +77,8 @@ def _test(options: argparse.Namespace) -> None:
 
 
 def _deliveries(options: argparse.Namespace) -> None:
-    filters = {name: value for name in _FILTERS if (value := getattr(options, name)) is not None}
     with talking(options) as client:
-        found = client.items(listing(_DELIVERIES, Model, filters=filters))
+        found = client.items(listing(_DELIVERIES, Model, filters=given(options, _FILTERS)))
         print_found(first_of(found, options.limit), _DELIVERY_COLUMNS, as_json=prints_json(options))
 
 

@@ -20,12 +20,6 @@ def browser() -> Iterator[Browser]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def gateway(module_database: TestDatabase) -> Iterator[Gateway]:
-    with Gateway(module_database) as running:
-        yield running
-
-
 @pytest.fixture
 def client(gateway: Gateway, module_database: TestDatabase) -> Iterator[Client]:
     with new_client(module_database, gateway.url, "reader of the reference") as opened:

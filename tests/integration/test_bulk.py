@@ -246,14 +246,19 @@ async def test_the_same_idempotency_key_retries_once(
 
 
 # ---------------------------------------------------------------- all of them
+def add_one_more_than_at_once(admin: psycopg.Connection, tenant: Tenant) -> None:
+    """Open tasks and runs, and runs that have ended: of each one more than one request may change."""
+    add_tasks(admin, tenant, MOST + 1)
+    add_ended(admin, tenant, MOST + 1)
+    for _ in range(MOST + 1):
+        plan(admin, tenant.organization_id, 1)
+
+
 @pytest.mark.parametrize("path", PATHS)
 async def test_a_dry_run_tells_how_many_and_changes_nothing(
     api: httpx.AsyncClient, admin: psycopg.Connection, tenant: Tenant, path: str
 ) -> None:
-    add_tasks(admin, tenant, 4)
-    add_ended(admin, tenant, 4)
-    for _ in range(4):
-        plan(admin, tenant.organization_id, 1)
+    add_one_more_than_at_once(admin, tenant)
     await api.get("/v1/tasks")  # When a key was used last is written once a minute.
     before = rows_of(admin, tenant.organization_id)
     answered = await api.post(path, json={"filter": {}, "dry_run": True})
@@ -289,10 +294,7 @@ async def test_what_is_another_organizations_is_left_alone_whatever_the_filter(
 async def test_the_audit_log_has_one_entry_with_the_filter_and_the_count(
     api: httpx.AsyncClient, admin: psycopg.Connection, tenant: Tenant, path: str
 ) -> None:
-    add_tasks(admin, tenant, 4)
-    add_ended(admin, tenant, 4)
-    for _ in range(4):
-        plan(admin, tenant.organization_id, 1)
+    add_one_more_than_at_once(admin, tenant)
     assert (await api.post(path, json={"filter": {"created_after": "2000-01-01T00:00:00Z"}})).is_success
     (entry,) = audit_entries(admin)
     count = "retried" if path.endswith("retry") else "cancelled"
