@@ -15,6 +15,7 @@ from gateway.api import (
     audit_events,
     bulk_cancel,
     bulk_retry,
+    dashboard,
     endpoints,
     events,
     group_differences,
@@ -155,7 +156,7 @@ def routes() -> list[BaseRoute]:
         *_webhooks(),
         resource("/v1/audit-events", get=manages_keys(audit_events.list_audit_events)),
         *_admin(),
-        _open("/", service.about),
+        _open("/", dashboard.get_front),
         _open("/healthz", service.health),
         _open("/readyz", service.readiness),
         _open("/metrics", service.metrics),
@@ -163,6 +164,8 @@ def routes() -> list[BaseRoute]:
         _open("/openapi.yaml", service.openapi),
         _open("/docs", reference.get_reference),
         _open("/docs/{name}", reference.get_reference_file),
+        _open("/dashboard/{name}", dashboard.get_dashboard_file),
+        _open("/dashboard/{folder}/{name}", dashboard.get_dashboard_file),
     ]
 
 

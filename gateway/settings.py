@@ -44,6 +44,8 @@ class GatewaySettings(SharedSettings):
     compression_min_bytes: int = Field(default=2048, ge=0)
     #: Whether `/docs` answers, with the reference of the API; it does so without a key.
     reference: bool = True
+    #: Whether `/` shows browsers the dashboard; it does so without a key, and what it shows needs one.
+    dashboard: bool = True
     #: How many configurations or endpoints one execution of a test set may have.
     max_runs_per_group: int = Field(default=20, ge=1)
 

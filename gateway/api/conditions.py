@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from gateway.api.answers import Out, answer
 from gateway.errors import ApiError
-from gateway.transport.compression import FOR_EVERYBODY, TAG_SUFFIX
+from gateway.transport.compression import FOR_EVERYBODY, MOST_FILES, TAG_SUFFIX
 
 _TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _DIGEST_LENGTH = 24
@@ -95,7 +95,7 @@ def _digest(content: bytes) -> str:
 
 
 #: For files, which are read once.
-_file_tag = lru_cache(maxsize=16)(_digest)
+_file_tag = lru_cache(maxsize=MOST_FILES)(_digest)
 
 
 def _known(request: Request, tag: str) -> Response | None:

@@ -42,8 +42,11 @@ class Health(Out):
 
 async def about(request: Request) -> Response:
     links = {"openapi": "/openapi.yaml", "health": "/healthz", "readiness": "/readyz"}
-    if services_of(request).settings.reference:
+    settings = services_of(request).settings
+    if settings.reference:
         links["reference"] = "/docs"
+    if settings.dashboard:
+        links["dashboard"] = "/"
     return answer(About(name=DISTRIBUTION, version=installed_version(), links=links))
 
 

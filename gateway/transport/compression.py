@@ -13,11 +13,15 @@ from functools import lru_cache
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.transport.accepted import weights_of
+
 #: Of the tag of a compressed answer, which has other bytes than the one it was made of.
 TAG_SUFFIX = "-gzip"
 
 #: The `Cache-Control` of files that do not depend on who asks.
 FOR_EVERYBODY = "no-cache"
+#: More than there are of them.
+MOST_FILES = 256
 
 _TYPES = ("application/json", "application/yaml", "text/html", "text/css", "text/javascript", "image/svg+xml")
 #: A higher one takes several times as long for some percent.
@@ -95,7 +99,7 @@ def _compress(body: bytes) -> bytes:
     return gzip.compress(body, _LEVEL, mtime=0)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=MOST_FILES)
 def compress_once(body: bytes) -> bytes:
     """The same, remembered."""
     return _compress(body)
@@ -103,18 +107,5 @@ def compress_once(body: bytes) -> bytes:
 
 def _takes_gzip(headers: Headers) -> bool:
     """Whether `Accept-Encoding` has gzip, or anything, with another weight than none."""
-    weights: dict[str, bool] = {}
-    for coding in ",".join(headers.getlist("accept-encoding")).lower().split(","):
-        name, _, parameters = coding.partition(";")
-        weights[name.strip()] = _weight(parameters) > 0
-    return weights.get("gzip", weights.get("*", False))
-
-
-def _weight(parameters: str) -> float:
-    name, _, value = parameters.partition("=")
-    if name.strip() != "q":
-        return 1
-    try:
-        return float(value)
-    except ValueError:
-        return 0
+    weights = weights_of(headers, "accept-encoding")
+    return weights.get("gzip", weights.get("*", 0)) > 0

@@ -84,7 +84,7 @@ ACTIONS = (
     *("/secret", "/test", "/recover", "/resend", "/attempts"),
 )
 #: What is the same for everybody.
-OPEN_BY_NAME = {"/docs/{name}", "/problems/{code}"}
+OPEN_BY_NAME = {"/docs/{name}", "/dashboard/{name}", "/dashboard/{folder}/{name}", "/problems/{code}"}
 #: `/v1/ws` as a request that is no handshake.
 OPEN = {"/", "/healthz", "/readyz", "/metrics", "/openapi.yaml", "/docs", "/v1/ws"}
 
