@@ -1,0 +1,53 @@
+// Two runs of a test set: which tests came out differently.
+import { html } from "../vendor/preact.js";
+import { get } from "../api.js";
+import { formatNumber, formatShare, formatTime, shorten } from "../format.js";
+import { Choice, Empty, Figure, More, Refusal, Status } from "../parts/basics.js";
+import { useList } from "../parts/list.js";
+import { useReading } from "../parts/reading.js";
+import { filter, place } from "../router.js";
+
+const CHANGES = ["newly_failing", "newly_passing", "newly_errored", "otherwise", "unchanged", "only_in_run", "only_in_baseline"];
+const DIFFERENT = CHANGES.filter((change) => change !== "unchanged").join();
+
+export function Comparison({ id, other }) {
+  const path = `/v1/test-runs/${id}/compare/${other}`;
+  const chosen = place.value.query.get("change");
+  const head = useReading((signal) => get(path, { limit: 1 }, { signal }), [path]);
+  const list = useList({ path, query: { change: chosen ?? DIFFERENT }, keyOf: (test) => `${test.run?.test_id}/${test.baseline?.test_id}` });
+  return html`<header class="title"><div><p class="above"><a href="#/runs">Runs</a> / <a href="#/runs/${id}">run</a></p><h1>Comparison</h1></div></header>
+    <${Refusal} problem=${head.problem ?? list.problem} retry=${head.problem ? head.reload : list.reload} />
+    ${head.value ? html`<${Sides} run=${head.value.run} baseline=${head.value.baseline} /><dl class="figures">${CHANGES.map((change) => html`<${Figure} key=${change} name=${words(change)} value=${formatNumber(head.value.counts[change])} />`)}</dl>` : null}
+    <${Choice} label="Show" values=${CHANGES} chosen=${chosen} onChoose=${(change) => filter({ change })} />
+    ${list.items.length ? html`<div class="results">${list.items.map((test) => html`<${ComparedTest} key=${`${test.run?.test_id}/${test.baseline?.test_id}`} test=${test} />`)}</div>`
+      : list.isLoading || list.problem ? null : html`<${Empty}>${chosen ? "There is none of these." : "Every test came out the same."}<//>`}
+    <${More} list=${list} />`;
+}
+
+function Sides({ run, baseline }) {
+  return html`<table class="rows"><thead><tr><th></th><th>Status</th><th>Created</th><th class="number">Tests</th><th class="number">Passed</th><th class="number">Failed</th><th class="number">Errors</th></tr></thead>
+    <tbody><${Side} name="This run" run=${run} /><${Side} name="Baseline" run=${baseline} /></tbody></table>`;
+}
+
+function Side({ name, run }) {
+  const judged = run.passed + run.failed + run.errored;
+  const whole = useReading((signal) => get(`/v1/test-runs/${run.test_run_id}`, {}, { signal }), [run.test_run_id]).value;
+  return html`<tr><td><a href="#/runs/${run.test_run_id}">${name}</a></td><td><${Status} of=${run.status} /></td><td>${formatTime(whole?.created_at)}</td><td class="number">${formatNumber(run.total)}</td>
+    <td class="number">${formatNumber(run.passed)} (${formatShare(judged ? run.passed / judged : null)})</td><td class="number">${formatNumber(run.failed)}</td><td class="number">${formatNumber(run.errored)}</td></tr>`;
+}
+
+function ComparedTest({ test }) {
+  return html`<details class="result"><summary><${Status} of=${test.change} /><span class="place">#${(test.run ?? test.baseline).position + 1}</span><span class="asked">${shorten(test.input ?? "")}</span></summary>
+    <div class="result-body">${test.input ? html`<section class="text"><h4>Input</h4><pre>${test.input}</pre></section>` : null}
+      <div class="sides"><${Answered} name="This run" result=${test.run} /><${Answered} name="Baseline" result=${test.baseline} /></div></div></details>`;
+}
+
+export function Answered({ name, result }) {
+  if (!result) return html`<section class="text"><h4>${name}</h4><p class="faint">not in this run</p></section>`;
+  return html`<section class="text"><h4>${name} <${Status} of=${result.status} />${result.repeats > 1 ? html` <span class="faint">${result.passed} of ${result.repeats} passed</span>` : null}</h4>
+    ${result.output === null ? html`<p class="faint">nothing was answered</p>` : html`<pre>${result.output}</pre>`}${result.reason ? html`<p class="faint">${result.reason}</p>` : null}</section>`;
+}
+
+export function words(change) {
+  return change.replaceAll("_", " ").replace(/^./, (letter) => letter.toUpperCase());
+}
