@@ -90,9 +90,21 @@ test("a long run has bins that are wider, and never more than fit into a plot", 
 
 test("a snapshot takes the place of what was known", () => {
   const progress = new RunProgress({ total: 2 });
-  progress.apply({ type: "snapshot", seq: 9, data: { status: "partial", reason: "one failed", counts: counts(2, 1, 0, 1) } });
+  progress.apply({ type: "snapshot", seq: 9, data: { status: "partial", reason: "one failed", started_at: null, finished_at: null, ...counts(2, 1, 0, 1) } });
   assert.equal(progress.isEnded, true);
   assert.equal(progress.reason, "one failed");
   progress.note({ position: 1, repeat: 1, status: "error", test_id: "x", finished_at: "2026-01-01T12:00:01Z", latency_ms: null });
   assert.deepEqual([...progress.cells], [0, 3]);
+});
+
+test("what was read of a run stands until an event is newer, and its results are still taken from the older ones", () => {
+  const progress = new RunProgress({ total: 3 });
+  progress.stand({ seq: 5, status: "running", reason: null, started_at: "2026-01-01T12:00:00Z", finished_at: null, ...counts(3, 2) });
+  progress.apply(moved(1, "running", counts(3)));
+  progress.apply(finished(2, 0));
+  progress.apply(moved(3, "running", counts(3, 1)));
+  assert.deepEqual(progress.counts, counts(3, 2));
+  assert.deepEqual([...progress.cells], [1, 0, 0]);
+  progress.apply(moved(6, "running", counts(3, 3)));
+  assert.deepEqual(progress.counts, counts(3, 3));
 });
