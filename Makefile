@@ -9,9 +9,9 @@ ARGS ?=
 # Every process that a test starts would compile the program anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test long check docs recording lint-contract clients reference release-contract bench bench-runs \
+.PHONY: demo test long check docs recording lint-contract lint-dashboard clients reference release-contract bench bench-runs \
 	bench-authentication bench-requests bench-streams \
-	bench-webhooks faults webhook-faults soak fuzz clean
+	bench-dashboard bench-webhooks faults webhook-faults soak fuzz clean
 
 demo: $(VENV)/installed-app  ## start everything and run a bundled suite; ARGS=--exit ends with the run
 	@$(BIN)/gateway demo $(ARGS)
@@ -43,6 +43,7 @@ check: $(VENV)/installed-dev  ## format, lint, types, import directions, depende
 	$(BIN)/codespell
 	$(BIN)/openapi-spec-validator openapi.yaml
 	$(MKDOCS) --quiet
+	@$(MAKE) --no-print-directory lint-contract lint-dashboard
 
 # Every page as a site that loads nothing from anywhere else; what a page links to and is not there ends it.
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
@@ -53,11 +54,14 @@ docs: $(VENV)/installed-dev  ## build the documentation into dist/site; dist/sit
 recording: $(VENV)/installed-dev  ## draw what the demo says on a terminal, for the README
 	$(BIN)/python docs/site/recording.py
 
-# Rules of redocly.yaml; its program needs Node.js, and without one there is only what `make check` says of openapi.yaml.
-lint-contract:  ## hold openapi.yaml against the rules of redocly.yaml, where there is Node.js
-	@if ! command -v npm >/dev/null; then echo "lint-contract: skipped, for there is no Node.js with npm here"; \
-	elif ! npm ci --silent --prefer-offline; then echo "lint-contract: skipped, for npm cannot install what it needs"; \
-	else ./node_modules/.bin/redocly lint openapi.yaml; fi
+# The linters of openapi.yaml and of the dashboard need Node.js; without one there is only what else `make check` says.
+lint-contract: NODE_LINT := ./node_modules/.bin/redocly lint openapi.yaml
+lint-dashboard: NODE_LINT := ./node_modules/.bin/biome lint --error-on-warnings
+lint-contract lint-dashboard:  ## hold the document against redocly.yaml, or the dashboard's files against the rules of biome
+	@if ! command -v npm >/dev/null; then echo "$@: skipped, for there is no Node.js with npm here"; \
+	elif ! test node_modules/.package-lock.json -nt package-lock.json && ! npm ci --silent --prefer-offline; \
+	then echo "$@: skipped, for npm cannot install what it needs"; \
+	else $(NODE_LINT); fi
 
 clients: $(VENV)/installed-dev  ## generate clients of openapi.yaml into clients/, as far as there are the tools
 	$(BIN)/python -m tests.clients
@@ -82,6 +86,9 @@ bench-requests: $(VENV)/installed-dev  ## measure status reads and executions ne
 
 bench-streams: $(VENV)/installed-dev  ## measure streams next to other servers; ARGS='--only gateway bare --clients 1000 --rate 20'
 	$(BIN)/python -m tests.bench.streams $(ARGS)
+
+bench-dashboard: $(VENV)/installed-dev  ## measure a browser that follows a large run; ARGS='--tests 10000 --rounds 3'
+	$(BIN)/python -m tests.bench.dashboard $(ARGS)
 
 bench-webhooks: $(VENV)/installed-dev  ## measure webhooks with and without receivers that hang; ARGS='--endpoints 1000 --hanging 0.1'
 	$(BIN)/python -m tests.bench.webhooks $(ARGS)

@@ -74,22 +74,23 @@ export class RunProgress {
 
   /**
    * Executions a second, and the median and 95th percentile of latencies, by time: columns as a plot wants them.
-   * The bins are as narrow as 90 of them allow, from half a second on; times are in seconds since 1970.
+   * `median` is that of all latencies. The bins are as narrow as 90 of them allow, from half a second on; times are in seconds since 1970.
    */
   series() {
-    if (!this.finished.length) return { width: 1, times: [], rates: [], p50: [], p95: [] };
+    if (!this.finished.length) return { width: 1, times: [], rates: [], p50: [], p95: [], median: null };
     const begin = this.startedAt ?? Math.min(...this.finished.slice(0, 100));
     const last = this.finished.reduce((most, at) => Math.max(most, at), begin);
     const width = WIDTHS.find((seconds) => (last - begin) / 1000 / seconds <= MOST_BINS) ?? WIDTHS.at(-1);
     const bins = Array.from({ length: Math.floor((last - begin) / 1000 / width) + 1 }, () => []);
-    this.finished.forEach((at, number) => bins[Math.max(0, Math.floor((at - begin) / 1000 / width))].push(this.latencies[number]));
-    const sorted = bins.map((bin) => bin.filter((latency) => latency !== null).sort((a, b) => a - b));
+    this.finished.forEach((at, number) => { bins[Math.max(0, Math.floor((at - begin) / 1000 / width))].push(this.latencies[number]); });
+    const sorted = bins.map(ascending);
     return {
       width,
       times: bins.map((_, number) => begin / 1000 + (number + 0.5) * width),
       rates: bins.map((bin, number) => (number === bins.length - 1 && !this.isEnded ? null : bin.length / width)),
       p50: sorted.map((bin) => quantile(bin, 0.5)),
       p95: sorted.map((bin) => quantile(bin, 0.95)),
+      median: quantile(ascending(this.latencies), 0.5),
     };
   }
 
@@ -153,6 +154,11 @@ export class RunProgress {
     });
     Object.assign(this, { cells, testIds, tests, repeats, changes: null });
   }
+}
+
+/** Typed arrays are sorted several times faster, by number and not by text. */
+function ascending(latencies) {
+  return Float64Array.from(latencies.filter((latency) => latency !== null)).sort();
 }
 
 function quantile(sorted, share) {

@@ -1,6 +1,4 @@
 // Dresses the page before it is drawn: light or dark if the reader chose, else as the system is.
-"use strict";
-
 {
   const chosen = localStorage.getItem("theme");
   if (chosen) document.documentElement.dataset.theme = chosen;

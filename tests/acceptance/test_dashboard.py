@@ -1,4 +1,4 @@
-"""The dashboard's runs in Chromium: followed live over a gateway that is killed, compared, cancelled, and never trusted."""
+"""The dashboard's runs in Chromium: followed over a gateway that is killed, compared, cancelled, and never trusted."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tests.stack.application import Application
 from tests.stack.client import Client, new_client
 from tests.stack.dashboard import Dashboard, opened_dashboard
 from tests.stack.services import Gateway, RecordedEndpoint
+from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -215,7 +216,9 @@ def test_who_shows_a_wrong_key_is_told_so_and_a_revoked_one_ends_the_session(
     browser: Browser, gateway: Gateway, module_database: TestDatabase
 ):
     with (
-        new_client(module_database, gateway.url, "organization to leave", ["runs:read", "events:read", "keys:manage"]) as client,
+        new_client(
+            module_database, gateway.url, "organization to leave", ["runs:read", "events:read", "keys:manage"]
+        ) as client,
         opened_dashboard(browser, gateway.url) as dashboard,
     ):
         dashboard.page.goto(dashboard.origin)

@@ -63,7 +63,7 @@ test("only what has changed is to be drawn again", () => {
 test("a series has a bin for each time between the start and the last test, also where nothing ended", () => {
   const progress = new RunProgress({ total: 4 });
   progress.apply(moved(1, "running", counts(4)));
-  [[0.1, 10], [0.2, 30], [0.3, 20], [2.1, 40]].forEach(([seconds, latency], at) => progress.apply(finished(2 + at, at, { seconds, latency })));
+  [[0.1, 10], [0.2, 30], [0.3, 20], [2.1, 40]].forEach(([seconds, latency], at) => { progress.apply(finished(2 + at, at, { seconds, latency })); });
   progress.apply(moved(6, "completed", counts(4, 4), 2.2));
   const { width, times, rates, p50, p95 } = progress.series();
   assert.equal(width, 0.5);

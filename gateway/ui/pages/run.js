@@ -1,5 +1,5 @@
 // One run, live: counters, plots, the field of its tests, what went wrong, and what can be done with it.
-import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
+import { html, signal, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
 import { get, pages } from "../api.js";
 import { formatMilliseconds, formatNumber, formatSeconds, formatShare } from "../format.js";
 import { Bar } from "../parts/bar.js";
@@ -32,6 +32,7 @@ function LiveRun({ id, run, reload }) {
   const [opened, setOpened] = useState(null);
   useEffect(() => { if (progress.isEnded || progress.status === "running") reload(); }, [progress.status]);
   const series = useMemo(() => progress.series(), [version]);
+  const columns = useMemo(() => ({ rates: [series.times, series.rates], latencies: [series.times, series.p50, series.p95] }), [series]);
   const configuration = useDefinition("/v1/test-configurations", run?.test_configuration_id);
   return html`<header class="title"><div>
       <p class="above"><a href="#/runs">Runs</a>${run?.run_group_id ? html` / <a href="#/groups/${run.run_group_id}">group</a>` : null}</p>
@@ -43,12 +44,12 @@ function LiveRun({ id, run, reload }) {
     <${Bar} counts=${progress.counts} />
     <${Figures} progress=${progress} series=${series} />
     <div class="plots">
-      <${Plot} title="Tests a second" columns=${[series.times, series.rates]} lines=${[{ label: "tests a second", colour: "--accent", bars: true }]} format=${formatNumber}
+      <${Plot} title="Tests a second" columns=${columns.rates} lines=${[{ label: "tests a second", colour: "--accent", bars: true }]} format=${formatNumber}
         said="Tests a second over time, ${formatNumber(series.rates.at(-2))} lately" />
-      <${Plot} title="Latency" columns=${[series.times, series.p50, series.p95]} lines=${[{ label: "median", colour: "--accent" }, { label: "95th percentile", colour: "--warn" }]} format=${formatMilliseconds}
+      <${Plot} title="Latency" columns=${columns.latencies} lines=${[{ label: "median", colour: "--accent" }, { label: "95th percentile", colour: "--warn" }]} format=${formatMilliseconds}
         said="Latency over time; the median was ${formatMilliseconds(series.p50.at(-1))} lately" />
     </div>
-    <section><h2>Tests</h2><${Grid} progress=${progress} version=${frame} onOpen=${setOpened} /></section>
+    <section><h2>Tests</h2><${Grid} progress=${progress} frame=${frame} onOpen=${setOpened} /></section>
     ${run ? html`<${RunStatistics} id=${id} isEnded=${progress.isEnded} /><${RunResults} id=${id} counts=${progress.counts} isEnded=${progress.isEnded} />` : null}
     ${opened && run ? html`<${TestDialog} id=${id} execution=${opened} onClose=${() => setOpened(null)} />` : null}`;
 }
@@ -59,16 +60,16 @@ function begun(run) {
   return progress;
 }
 
-/** Follow the run; `frame` changes with what is drawn at once, `version` with what is drawn less often. */
+/** Follow the run; `frame` is a signal for what is drawn at once, `version` changes with what is drawn less often. */
 function useProgress(id, progress) {
-  const [frame, setFrame] = useState(0);
+  const frame = useMemo(() => signal(0), [id]);
   const [version, setVersion] = useState(0);
   const [state, setState] = useState({ connection: "connecting", problem: null });
   const waiting = useRef({});
   useEffect(() => {
     const abort = new AbortController();
     const changed = () => {
-      waiting.current.frame ??= requestAnimationFrame(() => { waiting.current.frame = null; setFrame((number) => number + 1); });
+      waiting.current.frame ??= requestAnimationFrame(() => { waiting.current.frame = null; frame.value += 1; });
       waiting.current.timer ??= setTimeout(() => { waiting.current.timer = null; setVersion((number) => number + 1); }, REDRAW_MILLISECONDS);
     };
     follow(`/v1/test-runs/${id}/events`, {
@@ -107,7 +108,6 @@ function Figures({ progress, series }) {
   const seconds = startedAt ? (last - startedAt) / 1000 : null;
   const rate = seconds ? progress.finished.length / seconds : null;
   const left = rate && !progress.isEnded ? counts.pending / rate : null;
-  const known = series.p50.filter((value) => value !== null);
   return html`<dl class="figures">
     <${Figure} name="Tests" value=${formatNumber(counts.total)} />
     <${Figure} name="Passed" value=${formatNumber(counts.passed)} tone="good" />
@@ -118,7 +118,7 @@ function Figures({ progress, series }) {
     ${counts.unscored ? html`<${Figure} name="Unscored" value=${formatNumber(counts.unscored)} />` : null}
     <${Figure} name="Pass rate" value=${formatShare(judged ? counts.passed / judged : null)} />
     <${Figure} name="Tests a second" value=${formatNumber(rate)} />
-    <${Figure} name="Median latency" value=${formatMilliseconds(known.length ? median(progress.latencies) : null)} />
+    <${Figure} name="Median latency" value=${formatMilliseconds(series.median)} />
     ${left === null ? html`<${Figure} name="Took" value=${formatSeconds(seconds)} />` : html`<${Figure} name="Time left" value=${formatSeconds(Math.ceil(left))} />`}
   </dl>`;
 }
@@ -126,11 +126,6 @@ function Figures({ progress, series }) {
 function Origin({ run }) {
   const before = run.rescore_of ?? run.rerun_of;
   return before ? html`${run.rescore_of ? "judges again" : "executes again"} <a href="#/runs/${before}">another run</a>` : null;
-}
-
-function median(values) {
-  const sorted = values.filter((value) => value !== null).sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)];
 }
 
 function said(connection, progress) {

@@ -10,8 +10,8 @@ const SMALLEST = 3;
 const MOST_HEIGHT = 300;
 const STEPS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };
 
-/** `version` changes when `progress` has; `onOpen` is given the execution that was chosen. */
-export function Grid({ progress, version, onOpen }) {
+/** `frame` is a signal that changes when `progress` has; `onOpen` is given the execution that was chosen. */
+export function Grid({ progress, frame, onOpen }) {
   const canvas = useRef(null);
   const field = useRef(null);
   const [pointed, setPointed] = useState(null);
@@ -23,7 +23,7 @@ export function Grid({ progress, version, onOpen }) {
     watch.observe(canvas.current.parentElement);
     return () => watch.disconnect();
   }, [progress, theme]);
-  useEffect(() => { field.current.draw(); }, [version]);
+  useEffect(() => { field.current.draw(); }, [frame.value]);
 
   const point = (index) => {
     const inside = index !== null && index >= 0 && index < progress.cells.length;

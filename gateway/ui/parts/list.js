@@ -17,7 +17,10 @@ export function useList({ path, query = {}, keyOf, patch, concerns }) {
   const [list, setList] = useState({ items: [], cursor: null, isLoading: true, problem: null });
   const reloading = useRef(null);
   const state = useRef(list);
-  const change = (changes) => setList((state.current = { ...state.current, ...changes }));
+  const change = (changes) => {
+    state.current = { ...state.current, ...changes };
+    setList(state.current);
+  };
   const key = JSON.stringify([path, query]);
 
   const read = async (cursor, signal) => {

@@ -27,9 +27,18 @@ export function useName(path, id) {
 
 /** One request finds what most rows of a list are named; only the others are asked for one by one. */
 async function find(path, id) {
-  if (!lists.has(path)) lists.set(path, get(path, { limit: LIST }).then((page) => page.items.forEach((one) => known.set(`${path}/${one.id}`, one)), () => lists.delete(path)));
+  if (!lists.has(path)) lists.set(path, list(path));
   await lists.get(path);
   const one = `${path}/${id}`;
   if (!known.has(one)) known.set(one, get(one).catch(() => null));
   return known.get(one);
+}
+
+async function list(path) {
+  try {
+    const { items } = await get(path, { limit: LIST });
+    for (const one of items) known.set(`${path}/${one.id}`, one);
+  } catch {
+    lists.delete(path);
+  }
 }
