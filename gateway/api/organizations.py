@@ -33,8 +33,10 @@ WHAT = "organization"
 
 _CREATE = text("SELECT admin_create_organization(:name)")
 _CHANGE = text("SELECT admin_change_organization(:id, :name, :plan)")
-_FIND = text("SELECT * FROM admin_organization(:id)")
-_PAGE = text("SELECT * FROM admin_organizations(:after, :most)")
+_FIND = text("SELECT * FROM admin_organization(:id) AS found, admin_organization_load(found.id)")
+_PAGE = text(
+    "SELECT * FROM admin_organizations(:after, :most) AS found, admin_organization_load(found.id) ORDER BY found.name"
+)
 
 
 class OrganizationNaming(In):
@@ -61,6 +63,8 @@ class Organization(Out):
     live_keys: int
     test_runs: int
     open_test_runs: int
+    queued_tests: int
+    open_tasks: int
     links: Links
 
 

@@ -77,6 +77,16 @@ def test_answers_that_are_no_streams_are_compressed(proxied: Client):
     assert again.status_code == 304
 
 
+def test_a_browser_gets_the_dashboard_and_a_program_does_not(proxied: Client):
+    page = proxied.http.get("/", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert page.headers["content-type"].startswith("text/html")
+    assert "require-trusted-types-for" in page.headers["content-security-policy"]
+    again = {"Accept": "text/html,*/*;q=0.8", "If-None-Match": page.headers["etag"]}
+    assert proxied.http.get("/", headers=again).status_code == 304
+    assert proxied.http.get("/").json()["links"]["dashboard"] == "/"
+    assert proxied.http.get("/dashboard/nothing.js").json()["code"] == "not_found"
+
+
 def test_answers_that_may_hold_a_secret_are_not(proxied: Client):
     answer = proxied.http.post("/v1/tasks", json={"name": "echo", "args": ["x" * 5000]})
     assert "stream_token" in answer.json()

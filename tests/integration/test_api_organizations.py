@@ -46,15 +46,17 @@ async def test_an_organization_and_its_first_key_are_made_and_it_makes_the_next_
         client.headers["Authorization"] = f"Bearer {first['secret']}"
         made = await add_configuration(client)
         await client.post(f"/v1/test-configurations/{made.configuration_id}/execute")
+        for _ in range(3):
+            task = (await client.post("/v1/tasks", json={"name": "echo"})).json()
+        assert (await client.post(task["links"]["cancel"])).status_code == 200
         assert (await client.post("/v1/api-keys", json={"name": "second"})).status_code == 201
         assert (await client.get(response.headers["location"])).json()["id"] == first["id"]
     counted = (await operator.get(acme["links"]["self"])).json()
-    assert {name: counted[name] for name in ("users", "live_keys", "test_runs", "open_test_runs")} == {
-        "users": 0,
-        "live_keys": 2,
-        "test_runs": 1,
-        "open_test_runs": 1,
-    }
+    load = {"test_runs": 1, "open_test_runs": 1, "queued_tests": 1, "open_tasks": 2}
+    assert counted == acme | load | {"live_keys": 2}
+    listed = {one["name"]: one for one in (await operator.get(ORGANIZATIONS)).json()["items"]}
+    assert listed["acme"] == counted
+    assert {name: listed["operators"][name] for name in load} == dict.fromkeys(load, 0)
 
 
 async def test_a_change_that_the_audit_log_cannot_take_is_not_made(

@@ -162,8 +162,8 @@ GRANT EXECUTE ON FUNCTION
 GRANT EXECUTE ON FUNCTION
     cancel_run(uuid), cancel_group(uuid), cancel_task(text), admin_end_task(text, boolean), admin_end_run(uuid), admin_workers(interval),
     admin_active_tasks(interval), admin_task(text), admin_run(uuid), admin_queues(interval, integer), admin_sweeper(), purge_queue(text),
-    admin_organization(uuid), admin_organizations(text, integer), admin_create_organization(text),
-    admin_change_organization(uuid, text, text),
+    admin_organization(uuid), admin_organization_load(uuid), admin_organizations(text, integer),
+    admin_create_organization(text), admin_change_organization(uuid, text, text),
     admin_note_audit(uuid, text, text, jsonb, uuid, uuid, text, text, text)
     TO gateway_rw;
 GRANT EXECUTE ON FUNCTION
