@@ -25,7 +25,7 @@ export function Comparison({ id, other }) {
 }
 
 function Sides({ run, baseline }) {
-  return html`<table class="rows"><thead><tr><th></th><th>Status</th><th>Created</th><th class="number">Tests</th><th class="number">Passed</th><th class="number">Failed</th><th class="number">Errors</th></tr></thead>
+  return html`<table class="rows"><thead><tr><th>Run</th><th>Status</th><th>Created</th><th class="number">Tests</th><th class="number">Passed</th><th class="number">Failed</th><th class="number">Errors</th></tr></thead>
     <tbody><${Side} name="This run" run=${run} /><${Side} name="Baseline" run=${baseline} /></tbody></table>`;
 }
 

@@ -9,7 +9,7 @@ export function RunStatistics({ id, isEnded }) {
   const { value, problem, reload } = useReading((signal) => (isEnded ? get(`/v1/test-runs/${id}/statistics`, {}, { signal }) : Promise.resolve(null)), [id, isEnded]);
   if (!value) return html`<${Refusal} problem=${problem} retry=${reload} />`;
   return html`<section><h2>Statistics</h2><div class="tables">
-    <${Figures} title="Latency" columns=${["", "Milliseconds"]} rows=${latency(value.latency_ms)} />
+    <${Figures} title="Latency" columns=${["Latency", "Time"]} rows=${latency(value.latency_ms)} />
     <${Figures} title="Metrics" columns=${["Metric", "Passed", "Failed", "Mean score"]} rows=${value.metrics.map((one) => [one.name, formatNumber(one.passed), formatNumber(one.failed), formatNumber(one.mean_score)])} />
     <${Figures} title="HTTP statuses" columns=${["Status", "Tests"]} rows=${value.http_statuses.map((one) => [one.http_status, formatNumber(one.tests)])} />
     <${Figures} title="Errors" columns=${["Code", "Tests"]} rows=${value.error_codes.map((one) => [one.code, formatNumber(one.tests)])} />
