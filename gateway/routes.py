@@ -15,6 +15,7 @@ from gateway.api import (
     audit_events,
     bulk_cancel,
     bulk_retry,
+    caller,
     dashboard,
     endpoints,
     events,
@@ -52,6 +53,7 @@ from gateway.api.answers import WEBSOCKET
 from gateway.api.routing import (
     Operation,
     administers,
+    identifies,
     manages_keys,
     manages_webhooks,
     reads,
@@ -141,6 +143,7 @@ def routes() -> list[BaseRoute]:
         resource("/v1/events", get=reads_stream(organization_events.get_events)),
         WebSocketRoute(WEBSOCKET, websocket.converse),
         _open(WEBSOCKET, websocket.refuse_request),
+        resource("/v1/caller", get=identifies(caller.get_caller)),
         resource(
             "/v1/api-keys",
             post=manages_keys(api_keys.create_api_key, "api_key.create"),

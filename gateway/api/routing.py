@@ -30,9 +30,9 @@ StreamHandler: TypeAlias = Callable[[Request, StreamCaller], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A handler, the scope a caller's key needs for it, and the action of one that changes anything."""
+    """A handler, the scope a caller's key needs for it, if any, and the action of one that changes anything."""
 
-    scope: Scope
+    scope: Scope | None
     handler: Handler
     action: str | None = None
     deprecation: Deprecation | None = None
@@ -47,7 +47,8 @@ class Operation:
         if plan.max_body_bytes is not None:
             lower_body_limit(request.scope, plan.max_body_bytes)
         try:
-            require(caller, self.scope)
+            if self.scope is not None:
+                require(caller, self.scope)
         except ScopeMissing:
             if self.action is not None:
                 await note_denial(services.engine, request, caller)
@@ -65,6 +66,11 @@ class StreamOperation:
     async def __call__(self, request: Request) -> Answer:
         """Find out who is watching, and answer."""
         return await self.handler(request, await authenticate_stream(request, services_of(request)))
+
+
+def identifies(handler: Handler) -> Operation:
+    """What tells callers of themselves, whatever they may do."""
+    return Operation(None, handler)
 
 
 def reads(handler: Handler) -> Operation:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from uuid import UUID
 
 from pydantic import AwareDatetime, BeforeValidator, Field
-from sqlalchemy import Row, Select, case, func, select, text, tuple_
+from sqlalchemy import ColumnElement, Row, Select, case, func, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
@@ -40,6 +40,8 @@ from workerapp.db import tables
 from workerapp.db.tenant import tenant_transaction
 
 WHAT = "test run"
+#: How many tests one request names, whose results it wants.
+MOST_TESTS = 100
 
 #: A position, and which execution of the test that is there.
 ResultPlace: TypeAlias = tuple[Position, Annotated[int, Field(ge=1, le=MAX_REPEATS)]]
@@ -116,6 +118,14 @@ class ResultQuery(PageQuery):
     """Which results."""
 
     status: Annotated[list[ResultStatus], BeforeValidator(split_words), Field(min_length=1)] | None = None
+    test_id: Annotated[list[UUID], BeforeValidator(split_words), Field(min_length=1, max_length=MOST_TESTS)] | None = (
+        None
+    )
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """The same in SQL."""
+        asked = ((_result.status, self.status), (_result.test_id, self.test_id))
+        return [column.in_(values) for column, values in asked if values is not None]
 
 
 _run = tables.test_run.c
@@ -193,9 +203,7 @@ async def list_test_results(request: Request, caller: Caller) -> Response:
     key = path_uuid(request, "test_run_id", WHAT)
     query = read_query(request, ResultQuery)
     limit, after = page_limit(query, services.settings), read_cursor(query, ResultPlace)
-    statement = results_of(caller, key, after)
-    if query.status is not None:
-        statement = statement.where(_result.status.in_(query.status))
+    statement = results_of(caller, key, after).where(*query.conditions())
     async with tenant_transaction(services.engine, caller) as connection:
         await find_run(connection, caller, key)
         rows = (await connection.execute(statement.limit(limit + 1))).mappings().all()

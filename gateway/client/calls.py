@@ -210,10 +210,15 @@ def list_run_groups(*, page_size: int | None = None, **filters: str) -> Listing[
 
 
 def list_results(
-    run: HasSubject[TestRun], statuses: Sequence[str] = (), *, page_size: int | None = None
+    run: HasSubject[TestRun],
+    statuses: Sequence[str] = (),
+    *,
+    test_ids: Sequence[str] = (),
+    page_size: int | None = None,
 ) -> Listing[TestResult]:
-    """What came of the tests of a run, in their order; with `statuses` of those that ended so."""
-    filters = {"status": ",".join(statuses)} if statuses else {}
+    """What came of the tests of a run, in their order; of those that ended as `statuses` says, or have these ids."""
+    asked = {"status": statuses, "test_id": test_ids}
+    filters = {name: ",".join(values) for name, values in asked.items() if values}
     return listing(f"{run.subject.path}/results", TestResult, page_size, filters)
 
 

@@ -11,6 +11,8 @@ const MOST_BINS = 90;
 export class RunProgress {
   constructor({ total = null, repeats = 1 } = {}) {
     this.seq = 0;
+    /** The number of the event that status and counts are of; older ones tell of results only. */
+    this.standing = 0;
     this.status = "queued";
     this.reason = null;
     this.counts = { total, pending: total ?? 0, passed: 0, failed: 0, errored: 0, cancelled: 0, unscored: 0 };
@@ -33,8 +35,21 @@ export class RunProgress {
     return ENDED.has(this.status);
   }
 
+  /** Take over how the run is, as it was read; its results are still to be told. */
+  stand({ seq, status, reason, started_at: startedAt, finished_at: finishedAt, ...counts }) {
+    this.standing = seq;
+    this.status = status;
+    this.reason = reason ?? null;
+    this.startedAt = startedAt ? Date.parse(startedAt) : this.startedAt;
+    this.endedAt = finishedAt ? Date.parse(finishedAt) : this.endedAt;
+    this.#count(counts);
+  }
+
   apply(event) {
-    if (event.type === "snapshot") return this.#begin(event);
+    if (event.type === "snapshot") {
+      this.seq = event.seq;
+      return this.stand({ ...event.data, seq: event.seq });
+    }
     if (event.seq <= this.seq) return undefined;
     this.seq = event.seq;
     return event.type === "test_result.finished" ? this.#finish(event) : this.#move(event);
@@ -78,18 +93,12 @@ export class RunProgress {
     };
   }
 
-  #begin({ seq, data }) {
-    this.seq = seq;
-    this.status = data.status;
-    this.reason = data.reason ?? null;
-    this.#count(data.counts ?? data);
-  }
-
-  #move({ type, at, data }) {
+  #move({ type, seq, at, data }) {
+    if (type === "test_run.started") this.startedAt = Date.parse(at);
+    if (seq <= this.standing) return;
     this.status = data.status;
     this.reason = data.reason ?? null;
     this.#count(data.counts);
-    if (type === "test_run.started") this.startedAt = Date.parse(at);
     if (this.isEnded) this.endedAt = Date.parse(at);
   }
 

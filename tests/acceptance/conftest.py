@@ -9,11 +9,13 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from playwright.sync_api import Browser
 
 from tests.postgres import TestDatabase
 from tests.records import connect
 from tests.shared_data import shared_folder
 from tests.stack.application import Application, application
+from tests.stack.browser import running_browser
 from tests.stack.client import Client, new_client
 from tests.stack.services import Gateway, RecordedEndpoint, Worker
 
@@ -58,6 +60,12 @@ def shared() -> Path:
 def recorded(shared: Path) -> Iterator[RecordedEndpoint]:
     """Every question answered, at once."""
     with RecordedEndpoint(shared) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_browser() as running:
         yield running
 
 

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.postgres import TestDatabase
-from tests.stack.browser import example, open_page, running_browser
+from tests.stack.browser import example, open_page
 from tests.stack.client import Client
 from tests.stack.process import ROOT
 from tests.stack.proxy import Nginx
@@ -21,12 +21,6 @@ from tests.stack.services import Gateway
 from tests.waiting import until
 
 STREAMS = ROOT / "docs" / "streams.md"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -86,6 +86,8 @@ async def test_a_run_from_its_definitions_to_its_results(asynchronous: GatewayCl
     assert [(result.position, result.repeat) for result in results] == [(p, r) for p in range(4) for r in (1, 2)]
     wrong = [result.position async for result in client.list_results(run, ["fail", "error"])]
     assert wrong == [1, 1, 3, 3]
+    last = client.list_results(run, test_ids=[results[-1].test_id], page_size=1)
+    assert [(result.position, result.repeat) async for result in last] == [(3, 1), (3, 2)]
     again = await client.wait(await client.retry(run, ["error"]))
     assert (again.total, again.errored) == (2, 2)
     judged = await client.wait(await client.rescore(run, [{"type": "contains", "value": "no"}]))

@@ -9,15 +9,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.contract import contract
 from tests.postgres import TestDatabase
-from tests.stack.browser import PATIENCE_MS, running_browser
+from tests.stack.browser import PATIENCE_MS
 from tests.stack.client import Client, new_client
 from tests.stack.services import Gateway
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as running:
-        yield running
 
 
 @pytest.fixture

@@ -108,7 +108,7 @@ def test_nothing_can_be_built_on_what_another_organization_owns(
 
 @pytest.mark.parametrize("key", ["", "tsg_wrong", "Bearer"])
 def test_a_missing_or_wrong_key_answers_401_on_every_route(client: Client, owned: dict[str, str], key: str):
-    for method, path in [*routes_of_one(), *(("GET", path) for path in LISTS)]:
+    for method, path in [*routes_of_one(), *(("GET", path) for path in (*LISTS, "/v1/caller"))]:
         headers = {"Authorization": f"Bearer {key}"} if key else {"Authorization": ""}
         answer = client.http.request(method, path.format(**owned), headers=headers)
         assert answer.status_code == 401, (method, path)

@@ -6,6 +6,7 @@ import base64
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -172,6 +173,36 @@ async def test_results_come_in_the_order_of_the_tests(api: httpx.AsyncClient, ru
 async def test_results_can_be_filtered_by_several_statuses(api: httpx.AsyncClient, run: PlannedRun) -> None:
     page = (await api.get(f"/v1/test-runs/{run.id}/results?status=fail,error")).json()
     assert [result["position"] for result in page["items"]] == [2, 3]
+
+
+async def test_results_can_be_filtered_by_their_tests(
+    api: httpx.AsyncClient, database: TestDatabase, run: PlannedRun
+) -> None:
+    path, (first, _, third, *_) = f"/v1/test-runs/{run.id}/results", run.test_ids
+    with connect(database.admin_url) as admin:
+        act_for(admin, run.organization_id)
+        admin.execute(
+            "INSERT INTO test_result (test_run_id, test_id, organization_id, position, repeat)"
+            " SELECT test_run_id, test_id, organization_id, position, 2 FROM test_result WHERE test_id = %s",
+            (third,),
+        )
+
+    async def found(**query: str | int) -> list[tuple[str, int]]:
+        page = (await api.get(path, params=query)).json()
+        assert page["next_cursor"] is None
+        return [(result["test_id"], result["repeat"]) for result in page["items"]]
+
+    asked = f"{third},{first},{first}"
+    assert await found(test_id=asked) == [(str(first), 1), (str(third), 1), (str(third), 2)]
+    assert await found(test_id=f"{first},{third}", status="fail") == [(str(third), 1)]
+    assert await found(test_id=str(uuid4())) == []
+    begun = (await api.get(path, params={"test_id": asked, "limit": 2})).json()["next_cursor"]
+    assert await found(test_id=asked, cursor=begun) == [(str(third), 2)]
+    assert await found(test_id=",".join(str(uuid4()) for _ in range(100))) == []
+    for wrong in ("", "x", f"{first},", ",".join(str(uuid4()) for _ in range(101))):
+        refused = await api.get(path, params={"test_id": wrong})
+        assert refused.status_code == 422
+        assert {fault["parameter"] for fault in refused.json()["errors"]} == {"test_id"}
 
 
 async def test_runs_can_be_filtered_by_status_and_configuration(api: httpx.AsyncClient, run: PlannedRun) -> None:

@@ -43,6 +43,8 @@ LISTS = {
 }
 #: The same of the keys: who asks has one.
 KEYS = "/v1/api-keys"
+#: Who is asking; see test_api_caller.py.
+CALLER = "/v1/caller"
 #: What was done to what is the caller's own; see the tests of the audit log.
 AUDIT = "/v1/audit-events"
 #: What makes something of the caller's own; see the tests of stream tokens.
@@ -194,7 +196,7 @@ def bodiless(response: httpx.Response) -> dict[str, Any]:
 
 def test_every_path_is_an_open_one_a_list_or_a_maker_or_has_an_id() -> None:
     plain = {route.path for route in routes() if isinstance(route, Route) and "{" not in route.path}
-    assert plain - OF_THE_DEPLOYMENT == LISTS | MAKERS | ADMIN | OPEN | BULK.keys() | {EVENTS, KEYS, AUDIT}
+    assert plain - OF_THE_DEPLOYMENT == LISTS | MAKERS | ADMIN | OPEN | BULK.keys() | {EVENTS, KEYS, AUDIT, CALLER}
     named = {route.path for route in routes() if isinstance(route, Route) and "{" in route.path}
     assert named - OF_THE_DEPLOYMENT - {path for _, path in operations() + admin_operations()} == OPEN_BY_NAME
 

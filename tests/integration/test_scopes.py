@@ -8,10 +8,14 @@ import pytest
 from starlette.routing import Route
 
 from gateway.api.answers import WEBSOCKET
+from gateway.api.routing import Operation, Resource
 from gateway.auth.keys import DEFAULT_SCOPES, Scope
 from gateway.routes import routes
 from tests.postgres import TestDatabase
 from tests.rest import Gateway, add_tenant
+
+#: What needs none.
+OPEN_TO_ALL_KEYS = ("GET", "/v1/caller")
 
 
 def operations() -> list[tuple[str, str]]:
@@ -20,6 +24,7 @@ def operations() -> list[tuple[str, str]]:
         for route in routes()
         if isinstance(route, Route) and route.path.startswith("/v1/") and route.path != WEBSOCKET
         for method in (route.methods or set()) - {"HEAD"}
+        if (method, route.path) != OPEN_TO_ALL_KEYS
     )
 
 
@@ -48,6 +53,17 @@ async def test_a_route_needs_one_scope_and_names_it_beside_those_the_key_has(
         refused = await client.request(method, path.format_map(Ids()))
     assert (refused.status_code, refused.json()["code"]) == (403, "scope_missing")
     assert refused.json()["detail"] == f'This needs a key with the scope "{needed}"; yours has {", ".join(others)}.'
+
+
+def test_only_what_tells_callers_of_themselves_needs_no_scope() -> None:
+    without = [
+        (method.upper(), route.path)
+        for route in routes()
+        if isinstance(route, Resource)
+        for method, operation in route.operations.items()
+        if isinstance(operation, Operation) and operation.scope is None
+    ]
+    assert without == [OPEN_TO_ALL_KEYS]
 
 
 async def test_a_key_gets_what_its_organizations_runs_tasks_and_streams_need_unless_scopes_are_named(

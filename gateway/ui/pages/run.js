@@ -27,7 +27,7 @@ export function Run({ id }) {
 }
 
 function LiveRun({ id, run, reload }) {
-  const progress = useMemo(() => new RunProgress({ total: run?.total ?? null, repeats: run?.settings?.repeats ?? 1 }), [id]);
+  const progress = useMemo(() => begun(run), [id]);
   const { frame, version, connection, problem } = useProgress(id, progress);
   const [opened, setOpened] = useState(null);
   useEffect(() => { if (progress.isEnded || progress.status === "running") reload(); }, [progress.status]);
@@ -53,6 +53,12 @@ function LiveRun({ id, run, reload }) {
     ${opened && run ? html`<${TestDialog} id=${id} execution=${opened} onClose=${() => setOpened(null)} />` : null}`;
 }
 
+function begun(run) {
+  const progress = new RunProgress({ total: run?.total ?? null, repeats: run?.settings?.repeats ?? 1 });
+  if (run) progress.stand(run);
+  return progress;
+}
+
 /** Follow the run; `frame` changes with what is drawn at once, `version` with what is drawn less often. */
 function useProgress(id, progress) {
   const [frame, setFrame] = useState(0);
@@ -68,7 +74,10 @@ function useProgress(id, progress) {
     follow(`/v1/test-runs/${id}/events`, {
       after: "0",
       signal: abort.signal,
-      onState: (connection, problem = null) => setState({ connection, problem }),
+      onState: (connection, problem = null) => {
+        setState({ connection, problem });
+        if (problem) readResults(id, progress, changed, abort.signal);
+      },
       onEvents: (events) => { for (const event of events) progress.apply(event); changed(); },
       onReset: () => readResults(id, progress, changed, abort.signal),
     });
@@ -82,7 +91,7 @@ function useProgress(id, progress) {
   return { frame, version, ...state };
 }
 
-/** Of a run whose events are too old to be kept: its results themselves. */
+/** Of a run whose events are too old to be kept, or not for this key to see: its results themselves. */
 async function readResults(id, progress, changed, signal) {
   if (session.value.isTicket) return;
   for await (const results of pages(`/v1/test-runs/${id}/results`, { limit: RESULTS_PAGE }, { signal })) {

@@ -101,6 +101,7 @@ class Field {
     const ratio = devicePixelRatio || 1;
     Object.assign(this.canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
     this.canvas.style.height = `${height}px`;
+    this.canvas.dataset.cell = this.#size;
     this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
     for (let index = 0; index < count; index++) this.#drawCell(index);
   }
