@@ -34,6 +34,16 @@ export function post(path, body = {}) {
   return ask("POST", address(path), { body: JSON.stringify(body), headers: { "Content-Type": "application/json", "Idempotency-Key": newKey() } });
 }
 
+/** What a PATCH is answered. */
+export function patch(path, body) {
+  return ask("PATCH", address(path), { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
+}
+
+/** Take away what is at a path. */
+export function remove(path) {
+  return ask("DELETE", address(path));
+}
+
 /** Pages of a list, one after the other. */
 export async function* pages(path, query = {}, options = {}) {
   let cursor;

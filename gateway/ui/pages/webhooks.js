@@ -1,5 +1,27 @@
-import { html } from "../vendor/preact.js";
+// The endpoints that are told of what happens, and a form for another one.
+import { html, useEffect, useState } from "../vendor/preact.js";
+import { listen } from "../live.js";
+import { Empty, More, Refusal, Time } from "../parts/basics.js";
+import { EndpointStatus } from "../parts/endpoint_status.js";
+import { useList } from "../parts/list.js";
+import { WebhookForm } from "../parts/webhook_form.js";
 
 export function Webhooks() {
-  return html`<h1>Webhooks</h1>`;
+  const [isCreating, setCreating] = useState(false);
+  const list = useList({ path: "/v1/webhook-endpoints", keyOf: (endpoint) => endpoint.id });
+  useEffect(() => listen((events) => { if (events.some(({ type }) => type.startsWith("webhook_endpoint."))) list.reload(); }), []);
+  return html`<header class="title"><h1>Webhooks</h1><button type="button" class="primary" onClick=${() => setCreating(true)}>Add an endpoint</button></header>
+    <${Refusal} problem=${list.problem} retry=${list.reload} />
+    ${list.items.length ? html`<table class="rows"><thead><tr><th>Status</th><th>Endpoint</th><th>Events</th><th>Failing since</th><th>Created</th></tr></thead>
+      <tbody>${list.items.map((endpoint) => html`<${EndpointRow} key=${endpoint.id} endpoint=${endpoint} />`)}</tbody></table>`
+      : list.isLoading || list.problem ? null : html`<${Empty}>Nobody is told. An endpoint is a URL that gets a signed request when a run, a group or a task ends.<//>`}
+    <${More} list=${list} />
+    ${isCreating ? html`<${WebhookForm} onClose=${() => { setCreating(false); list.reload(); }} />` : null}`;
+}
+
+function EndpointRow({ endpoint }) {
+  return html`<tr><td><${EndpointStatus} endpoint=${endpoint} /></td>
+    <td><a href="#/webhooks/${endpoint.id}">${endpoint.description || endpoint.url}</a>${endpoint.kind === "callback" ? html` <span class="tag">callbacks</span>` : null}${endpoint.description ? html`<br /><span class="faint">${endpoint.url}</span>` : null}</td>
+    <td>${endpoint.event_types.join(", ") || html`<span class="faint">those of its submissions</span>`}</td>
+    <td data-label="failing since"><${Time} at=${endpoint.failing_since} /></td><td><${Time} at=${endpoint.created_at} /></td></tr>`;
 }

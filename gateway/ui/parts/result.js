@@ -29,7 +29,8 @@ export function ResultBody({ result }) {
   </div>`;
 }
 
-function Text({ name, value, missing }) {
+/** A text under its name, as it is. */
+export function Text({ name, value, missing }) {
   const text = formatValue(value);
   if (!text && !missing) return null;
   return html`<section class="text"><h4>${name}</h4>${text ? html`<pre>${text}</pre>` : html`<p class="faint">${missing}</p>`}</section>`;
