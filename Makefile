@@ -9,7 +9,7 @@ ARGS ?=
 # Every process that a test starts would compile the program anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test long check docs recording lint-contract lint-dashboard clients reference release-contract bench bench-runs \
+.PHONY: demo test long check docs recording screenshots lint-contract lint-dashboard clients reference release-contract bench bench-runs \
 	bench-authentication bench-requests bench-streams \
 	bench-dashboard bench-webhooks faults webhook-faults soak fuzz clean
 
@@ -53,6 +53,9 @@ docs: $(VENV)/installed-dev  ## build the documentation into dist/site; dist/sit
 
 recording: $(VENV)/installed-dev  ## draw what the demo says on a terminal, for the README
 	$(BIN)/python docs/site/recording.py
+
+screenshots: $(VENV)/installed-dev  ## take the pictures of docs/dashboard.md; needs Chromium and GATEWAY_TEST_DATA
+	$(BIN)/python -m docs.site.screenshots
 
 # The linters of openapi.yaml and of the dashboard need Node.js; without one there is only what else `make check` says.
 lint-contract: NODE_LINT := ./node_modules/.bin/redocly lint openapi.yaml

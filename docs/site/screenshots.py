@@ -84,7 +84,7 @@ def deployment() -> Iterator[tuple[Client, RecordedEndpoint]]:
             copied_database(server, template) as database,
             RecordedEndpoint(shared, *SLOW) as endpoint,
             Gateway(database) as gateway,
-            Worker(database, include=()),
+            Worker(database, include=("workerapp.app",)),
             new_client(database, gateway.url, "Example Corp", [*Scope]) as client,
         ):
             yield client, endpoint
@@ -95,7 +95,7 @@ def deployment() -> Iterator[tuple[Client, RecordedEndpoint]]:
 def prepare(client: Client, endpoint: RecordedEndpoint) -> list[Shot]:
     """Give the deployment something to show, and say where that is."""
     group = compare_models(client, shared_folder(), endpoint.url, total=300)
-    receiver = client.post("/v1/webhook-endpoints", {"url": f"{endpoint.url}-echo", "description": "Our chat"})
+    receiver = client.post("/v1/webhook-endpoints", {"url": endpoint.echo_url, "description": "Our chat"})
     settled = client.settled_group(group["run_group_id"], 120)
     run, baseline = settled["runs"][1]["test_run_id"], settled["runs"][0]["test_run_id"]
     for number in range(6):
@@ -105,7 +105,7 @@ def prepare(client: Client, endpoint: RecordedEndpoint) -> list[Shot]:
     delivery = client.get("/v1/webhook-deliveries")["items"][-1]["id"]
     return [
         Shot(name="runs", path="/runs", shows="table.rows a"),
-        Shot(name="run", path=f"/runs/{run}", shows=".result", prepare=_open_first),
+        Shot(name="run", path=f"/runs/{run}", shows=".result"),
         Shot(name="test", path=f"/runs/{run}", shows=".result", prepare=_open_test),
         Shot(name="comparison", path=f"/runs/{run}/compare/{baseline}", shows=".result", prepare=_open_first),
         Shot(name="groups", path="/groups", shows="table.rows a"),
@@ -137,8 +137,9 @@ def take_live(browser: Browser, client: Client, endpoint: RecordedEndpoint, widt
         dashboard.page.wait_for_function(
             """most => {
                 const figures = [...document.querySelectorAll(".figure")];
-                const pending = figures.find((one) => one.querySelector("dt").textContent === "Pending");
-                return Number(pending?.querySelector("dd").textContent.replace(",", "") ?? most) < most;
+                const figure = (name) => figures.find((one) => one.querySelector("dt").textContent === name);
+                const number = (name) => Number(figure(name)?.querySelector("dd").textContent.replace(",", ""));
+                return number("Passed") > 0 && number("Pending") < most;
             }""",
             arg=TESTS * 0.4,
         )
@@ -157,8 +158,7 @@ def take(browser: Browser, client: Client, width: Width, shots: list[Shot]) -> N
 
 
 def opened(browser: Browser, client: Client, width: Width) -> Any:
-    origin = str(client.http.base_url).rstrip("/")
-    return opened_dashboard(browser, origin, size=width.size, scheme=width.scheme, reduced_motion="reduce")
+    return opened_dashboard(browser, client.url, size=width.size, scheme=width.scheme, reduced_motion="reduce")
 
 
 def keep(dashboard: Dashboard, name: str, width: Width) -> None:

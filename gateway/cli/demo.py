@@ -125,7 +125,8 @@ def _summary(outcome: Mapping[str, Any]) -> str:
 def _what_next(stack: Stack, outcome: Mapping[str, Any], application: str) -> str:
     run = f"/v1/test-runs/{outcome['test_run_id']}"
     return f"""
-The gateway stays up at {stack.url}; its logs are in {stack.log_dir}. Try, in another terminal:
+The gateway stays up at {stack.url}; its logs are in {stack.log_dir}. Open it in a browser
+to see this run on the dashboard, with the key above. Or try, in another terminal:
 
   export GATEWAY_URL={stack.url}
   export GATEWAY_API_KEY={stack.api_key}

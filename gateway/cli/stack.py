@@ -36,8 +36,8 @@ from workerapp.settings import load_worker_settings
 
 _START_SECONDS = 60.0
 _LAPTOP_CONCURRENCY = 4
-#: Of the key that is printed, with which `gateway listen` registers.
-_SCOPES = (*DEFAULT_SCOPES, Scope.WEBHOOKS_MANAGE)
+#: Of the key that is printed: whoever starts all of it is its operator, too, and `gateway listen` registers with it.
+_SCOPES = (*DEFAULT_SCOPES, Scope.WEBHOOKS_MANAGE, Scope.ADMIN)
 _REVOKE_LEFT_OVER = "UPDATE api_key SET revoked_at = now() WHERE name = %s AND revoked_at IS NULL"
 _IS_CONSUMING = "SELECT count(*) FROM broker_binding WHERE queue = ANY(%s)"
 

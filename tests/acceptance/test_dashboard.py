@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from uuid import uuid4
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, expect
 
+from gateway.auth.keys import Scope
 from tests.acceptance.gsm8k import configure, passed_among
 from tests.acceptance.run_groups import ask, compare_models
 from tests.postgres import TestDatabase
@@ -231,6 +234,61 @@ def test_who_shows_a_wrong_key_is_told_so_and_a_revoked_one_ends_the_session(
         assert client.http.delete(f"/v1/api-keys/{key_id}").status_code == 204
         expect(dashboard.page.get_by_text("You have been signed out")).to_be_visible()
         assert dashboard.page.evaluate("sessionStorage.length") == 0
+
+
+@pytest.fixture
+def operator(gateway: Gateway, module_database: TestDatabase) -> Iterator[Client]:
+    """Who may do everything."""
+    with new_client(module_database, gateway.url, f"operator {uuid4()}", [*Scope]) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_can_be_used_by_everybody(
+    browser: Browser, operator: Client, shared: Path, recorded: RecordedEndpoint, scheme: Literal["light", "dark"]
+):
+    pages = filled_pages(operator, shared, recorded)
+    with opened_dashboard(browser, operator.url, scheme=scheme) as dashboard:
+        dashboard.page.goto(dashboard.origin)
+        dashboard.page.get_by_role("button", name="Sign in").wait_for()
+        found = {"signing in": obstacles(dashboard)}
+        dashboard.sign_in(operator.key)
+        for path, shown in pages.items():
+            dashboard.open(path)
+            dashboard.page.locator(shown).first.wait_for()
+            found[path] = obstacles(dashboard)
+    assert {path: kinds for path, kinds in found.items() if kinds} == {}
+
+
+def filled_pages(client: Client, shared: Path, recorded: RecordedEndpoint) -> dict[str, str]:
+    """The path of each page and what it shows once it is read, when the organization has some of everything."""
+    group = compare_models(client, shared, recorded.url, total=5)
+    first, second = (run["test_run_id"] for run in client.settled_group(group["run_group_id"])["runs"])
+    task_id = client.submit("echo", "a")
+    endpoint = client.post("/v1/webhook-endpoints", {"url": recorded.echo_url})["id"]
+    client.post(f"/v1/webhook-endpoints/{endpoint}/test", {})
+    delivery = client.get("/v1/webhook-deliveries")["items"][0]["id"]
+    return {
+        "/runs": "table.rows a",
+        f"/runs/{first}": ".result",
+        f"/runs/{second}/compare/{first}": "table.rows a",
+        "/groups": "table.rows a",
+        f"/groups/{group['run_group_id']}": "table.rows a",
+        "/tasks": "table.rows a",
+        f"/tasks/{task_id}": "h2",
+        "/events?from=earliest": "main details",
+        "/webhooks": "table.rows a",
+        f"/webhooks/{endpoint}": "table.rows a",
+        f"/deliveries/{delivery}": "h2",
+        "/admin": "table.rows",
+    }
+
+
+def obstacles(dashboard: Dashboard) -> list[str]:
+    """What axe finds that keeps somebody from using the page as it is now, with an element of each kind."""
+    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
+    found = Axe().run(dashboard.page, options=rules).response["violations"]
+    return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found]
 
 
 def test_who_reloads_the_page_is_still_signed_in_and_another_tab_is_not(dashboard: Dashboard, client: Client):

@@ -101,7 +101,7 @@ def _watched(browser: Browser, client: Client, configuration: str, watch: Any) -
 
 def watch_dashboard(page: Page, client: Client, start: Any) -> str:
     """Follow a run on its page until that shows its end."""
-    dashboard = Dashboard(page, _origin(client))
+    dashboard = Dashboard(page, client.url)
     dashboard.sign_in(client.key)
     page.evaluate(FRAMES)
     run_id = str(start())
@@ -113,15 +113,11 @@ def watch_dashboard(page: Page, client: Client, start: Any) -> str:
 
 def watch_bare(page: Page, client: Client, start: Any) -> str:
     """Read the stream of a run to its end."""
-    page.goto(f"{_origin(client)}/healthz")
+    page.goto(f"{client.url}/healthz")
     page.evaluate(FRAMES)
     run_id = str(start())
     assert page.evaluate(BARE, [f"/v1/test-runs/{run_id}/events?after=0", client.key]) > 0
     return run_id
-
-
-def _origin(client: Client) -> str:
-    return str(client.http.base_url).rstrip("/")
 
 
 def _fared(session: CDPSession, page: Page, run_seconds: float) -> Watched:

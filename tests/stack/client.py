@@ -42,6 +42,7 @@ class Client:
     def __init__(self, url: str, key: str, organization_id: str) -> None:
         self.organization_id = organization_id
         self.key = key
+        self.url = url
         self.http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60)
 
     def __enter__(self) -> Self:

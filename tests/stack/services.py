@@ -120,6 +120,11 @@ class RecordedEndpoint(Process):
         return f"http://127.0.0.1:{self.port}/v1/chat/completions"
 
     @property
+    def echo_url(self) -> str:
+        """Answers what it is sent."""
+        return f"http://127.0.0.1:{self.port}/v1/messages-echo"
+
+    @property
     def stats_url(self) -> str:
         return f"http://127.0.0.1:{self.port}/stats"
 

@@ -32,7 +32,7 @@ function options(box, lines, format) {
     height: HEIGHT,
     cursor: { y: false, points: { size: 6 } },
     legend: { live: true },
-    scales: { y: { range: (_, __, most) => [0, Math.max(most * 1.1, 1e-3)] } },
+    scales: { y: { range: (_, __, most) => [0, most ? most * 1.1 : 1] } },
     axes: [{ ...axis, space: 80, size: 32, values: (_, times) => times.map(clock) }, { ...axis, space: 34, size: 62, values: (_, values) => values.map(format) }],
     series: [{ label: "time", value: (_, at) => (at === null ? "–" : clock(at)) }, ...lines.map((one, at) => series(one, drawn[at], format))],
   };
