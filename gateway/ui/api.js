@@ -41,7 +41,7 @@ export function patch(path, body) {
 
 /** Take away what is at a path. */
 export function remove(path) {
-  return ask("DELETE", address(path));
+  return ask("DELETE", address(path), {});
 }
 
 /** Pages of a list, one after the other. */

@@ -19,7 +19,7 @@ export function Task({ id }) {
 function FollowedTask({ id }) {
   const path = `/v1/tasks/${encodeURIComponent(id)}`;
   const reading = useReading((signal) => get(path, {}, { signal }), [path]);
-  const { events, connection, isIncomplete } = useHistory(path);
+  const { events, connection, problem, isIncomplete } = useHistory(path);
   const last = events.at(-1);
   useEffect(() => { if (last && FINAL.has(last.data.status)) reading.reload(); }, [last?.data.status]);
   if (!reading.value) return html`<h1>Task</h1><${Refusal} problem=${reading.problem} retry=${reading.reload} />`;
@@ -34,7 +34,7 @@ function FollowedTask({ id }) {
     ${task.progress === null || task.progress === undefined ? null : html`<section><h2>Progress</h2><${Progress} of=${task.progress} /></section>`}
     ${task.error ? html`<section><h2>Error</h2><${Text} name=${task.error_type ?? "Message"} value=${task.error} /></section>` : null}
     ${task.result === null ? null : html`<section><h2>Result</h2><${Text} name=${typeof task.result === "string" ? "Text" : "JSON"} value=${task.result} missing="an empty text" /></section>`}
-    <section><h2>What happened</h2>${isIncomplete ? html`<p class="faint">Its first events are too old to be kept.</p>` : null}<${Timeline} events=${events} /></section>`;
+    <section><h2>What happened</h2>${isIncomplete ? html`<p class="faint">Its first events are too old to be kept.</p>` : null}${problem ? html`<${Refusal} problem=${problem} />` : html`<${Timeline} events=${events} />`}</section>`;
 }
 
 function Cancel({ path }) {
@@ -60,18 +60,18 @@ function Facts({ task }) {
 /** All events of the task from the first that is kept. */
 function useHistory(path) {
   const [events, setEvents] = useState([]);
-  const [connection, setConnection] = useState("connecting");
+  const [state, setState] = useState({ connection: "connecting", problem: null });
   const [isIncomplete, setIncomplete] = useState(false);
   useEffect(() => {
     const abort = new AbortController();
     follow(`${path}/events`, {
       after: "0",
       signal: abort.signal,
-      onState: setConnection,
+      onState: (connection, problem = null) => setState({ connection, problem }),
       onEvents: (arrived) => setEvents((known) => [...known, ...arrived.filter((event) => event.seq > (known.at(-1)?.seq ?? 0))]),
       onReset: () => setIncomplete(true),
     });
     return () => abort.abort();
   }, [path]);
-  return { events, connection, isIncomplete };
+  return { events, isIncomplete, ...state };
 }

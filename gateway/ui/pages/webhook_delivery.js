@@ -4,8 +4,7 @@ import { get, post } from "../api.js";
 import { formatMilliseconds } from "../format.js";
 import { useAction } from "../parts/action.js";
 import { Empty, Id, More, Refusal, Status, Time } from "../parts/basics.js";
-import { useList } from "../parts/list.js";
-import { useRefreshing } from "../parts/refreshing.js";
+import { useRefreshing, useRefreshingList } from "../parts/refreshing.js";
 import { Text } from "../parts/result.js";
 import { Subject } from "../parts/subject.js";
 
@@ -28,8 +27,8 @@ export function WebhookDelivery({ id }) {
 }
 
 function Attempts({ path, count, status }) {
-  const list = useList({ path, keyOf: (attempt) => attempt.number });
-  useEffect(() => { if (!list.isLoading) list.reload(); }, [count, status]);
+  const list = useRefreshingList(path);
+  useEffect(list.reload, [count, status]);
   return html`<section><h2>Attempts</h2><${Refusal} problem=${list.problem} retry=${list.reload} />
     ${list.items.length ? html`<table class="rows"><thead><tr><th class="number">Attempt</th><th>Answer</th><th>Begins with</th><th class="number">Took</th><th>Ended</th></tr></thead>
       <tbody>${list.items.map((attempt) => html`<${AttemptRow} key=${attempt.number} attempt=${attempt} />`)}</tbody></table>`

@@ -1,12 +1,10 @@
 // One endpoint: whether it is told what it wants, and every delivery to it.
-import { html, useEffect } from "../vendor/preact.js";
+import { html } from "../vendor/preact.js";
 import { get } from "../api.js";
 import { formatNumber } from "../format.js";
 import { Choice, Empty, Figure, Id, More, Refusal, Status, Time } from "../parts/basics.js";
 import { EndpointStatus } from "../parts/endpoint_status.js";
-import { useList } from "../parts/list.js";
-import { useReading } from "../parts/reading.js";
-import { useRefreshing } from "../parts/refreshing.js";
+import { useRefreshing, useRefreshingList } from "../parts/refreshing.js";
 import { WebhookActions } from "../parts/webhook_actions.js";
 import { filter, place } from "../router.js";
 
@@ -14,18 +12,20 @@ const STATUSES = ["pending", "delivered", "exhausted", "skipped"];
 
 export function WebhookEndpoint({ id }) {
   const path = `/v1/webhook-endpoints/${id}`;
-  const { value: endpoint, problem, reload } = useReading((signal) => get(path, {}, { signal }), [path]);
-  const statistics = useRefreshing((signal) => get(`${path}/statistics`, {}, { signal }), [path]);
-  const change = () => { reload(); statistics.reload(); };
-  if (!endpoint) return html`<h1>Webhook endpoint</h1><${Refusal} problem=${problem} retry=${reload} />`;
+  const { value, problem, reload } = useRefreshing((signal) => Promise.all([get(path, {}, { signal }), get(`${path}/statistics`, {}, { signal })]), [path]);
+  const status = place.value.query.get("status");
+  const deliveries = useRefreshingList("/v1/webhook-deliveries", { webhook_endpoint_id: id, status });
+  const change = () => { reload(); deliveries.reload(); };
+  if (!value) return html`<h1>Webhook endpoint</h1><${Refusal} problem=${problem} retry=${reload} />`;
+  const [endpoint, statistics] = value;
   return html`<header class="title"><div><p class="above"><a href="#/webhooks">Webhooks</a></p>
       <h1>${endpoint.description || "Webhook endpoint"}</h1><p>${endpoint.url}</p><p><${EndpointStatus} endpoint=${endpoint} /> <${Id} of=${id} /></p></div>
       <${WebhookActions} key=${id} endpoint=${endpoint} onDone=${change} /></header>
-    <${Refusal} problem=${problem ?? statistics.problem} retry=${change} />
+    <${Refusal} problem=${problem} retry=${change} />
     ${endpoint.failing_since ? html`<p class="reason">Nothing has been delivered since <${Time} at=${endpoint.failing_since} />.</p>` : null}
     <p class="faint">${endpoint.kind === "callback" ? "It is told of the submissions that named it." : `It is told of ${endpoint.event_types.join(", ")}`}${endpoint.rate_per_second ? `, at most ${formatNumber(endpoint.rate_per_second)} a second` : ""}</p>
-    ${statistics.value ? html`<${Figures} of=${statistics.value} />` : null}
-    <${Deliveries} id=${id} version=${JSON.stringify(statistics.value)} />`;
+    <${Figures} of=${statistics} />
+    <${Deliveries} list=${deliveries} status=${status} />`;
 }
 
 function Figures({ of }) {
@@ -34,11 +34,7 @@ function Figures({ of }) {
     <${Figure} name="Last answer" value=${of.last_attempt ? of.last_attempt.http_status ?? "none" : "–"} hint=${of.last_attempt?.error ?? ""} /><${Figure} name="Oldest pending" value=${html`<${Time} at=${of.oldest_pending_at} />`} /></dl>`;
 }
 
-/** They are read again when the figures have changed: deliveries make no events. */
-function Deliveries({ id, version }) {
-  const status = place.value.query.get("status");
-  const list = useList({ path: "/v1/webhook-deliveries", query: { webhook_endpoint_id: id, status }, keyOf: (delivery) => delivery.id });
-  useEffect(() => { if (!list.isLoading) list.reload(); }, [version]);
+function Deliveries({ list, status }) {
   return html`<section><h2>Deliveries</h2><${Choice} label="Status" values=${STATUSES} chosen=${status} onChoose=${(chosen) => filter({ status: chosen })} />
     <${Refusal} problem=${list.problem} retry=${list.reload} />
     ${list.items.length ? html`<table class="rows"><thead><tr><th>Status</th><th>Event</th><th>Answer</th><th class="number">Attempts</th><th>Next attempt</th><th>Made</th></tr></thead>

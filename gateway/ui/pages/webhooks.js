@@ -1,15 +1,13 @@
 // The endpoints that are told of what happens, and a form for another one.
-import { html, useEffect, useState } from "../vendor/preact.js";
-import { listen } from "../live.js";
+import { html, useState } from "../vendor/preact.js";
 import { Empty, More, Refusal, Time } from "../parts/basics.js";
 import { EndpointStatus } from "../parts/endpoint_status.js";
-import { useList } from "../parts/list.js";
+import { useRefreshingList } from "../parts/refreshing.js";
 import { WebhookForm } from "../parts/webhook_form.js";
 
 export function Webhooks() {
   const [isCreating, setCreating] = useState(false);
-  const list = useList({ path: "/v1/webhook-endpoints", keyOf: (endpoint) => endpoint.id });
-  useEffect(() => listen((events) => { if (events.some(({ type }) => type.startsWith("webhook_endpoint."))) list.reload(); }), []);
+  const list = useRefreshingList("/v1/webhook-endpoints");
   return html`<header class="title"><h1>Webhooks</h1><button type="button" class="primary" onClick=${() => setCreating(true)}>Add an endpoint</button></header>
     <${Refusal} problem=${list.problem} retry=${list.reload} />
     ${list.items.length ? html`<table class="rows"><thead><tr><th>Status</th><th>Endpoint</th><th>Events</th><th>Failing since</th><th>Created</th></tr></thead>

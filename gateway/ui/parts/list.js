@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "../vendor/preact.js";
 import { get } from "../api.js";
 import { listen } from "../live.js";
+import { renewed } from "../rows.js";
 
 const PAGE = 50;
 /** However many new rows there are, the first page is not read more often than this. */
@@ -28,8 +29,8 @@ export function useList({ path, query = {}, keyOf, patch, concerns }) {
     try {
       const page = await get(path, { limit: PAGE, ...query, cursor }, { signal });
       if (signal?.aborted) return;
-      const items = cursor ? [...state.current.items, ...page.items] : renewed(page.items, state.current.items, keyOf);
-      change({ items, cursor: page.next_cursor, isLoading: false, problem: null });
+      const { items, cursor: next } = cursor ? { items: [...state.current.items, ...page.items], cursor: page.next_cursor } : renewed(page, state.current, keyOf);
+      change({ items, cursor: next, isLoading: false, problem: null });
     } catch (problem) {
       if (!signal?.aborted) change({ isLoading: false, problem });
     }
@@ -51,13 +52,6 @@ export function useList({ path, query = {}, keyOf, patch, concerns }) {
   }, [key]);
 
   return { ...list, more: list.cursor ? () => read(list.cursor) : null, reload: () => read(null) };
-}
-
-/** The first page as it is now, and behind it what was read of later pages. */
-function renewed(first, known, keyOf) {
-  if (!keyOf || known.length <= first.length) return first;
-  const keys = new Set(first.map(keyOf));
-  return [...first, ...known.slice(first.length).filter((row) => !keys.has(keyOf(row)))];
 }
 
 function patched(rows, events, { keyOf, patch, concerns }) {

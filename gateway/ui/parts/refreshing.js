@@ -18,18 +18,18 @@ export function useRefreshing(read, dependencies, { milliseconds = REFRESH_MILLI
 }
 
 /** The first pages of a list, as many as were asked for. */
-export function useRefreshingList(path) {
+export function useRefreshingList(path, query = {}) {
   const [count, setCount] = useState(1);
-  const { value, problem, reload } = useRefreshing((signal) => readPages(path, count, signal), [path]);
+  const { value, problem, reload } = useRefreshing((signal) => readPages(path, query, count, signal), [path, JSON.stringify(query)]);
   const more = value?.hasMore ? () => { setCount(count + 1); reload(); } : null;
   return { items: value?.items ?? [], isLoading: value === undefined && !problem, problem, reload, more };
 }
 
-async function readPages(path, count, signal) {
+async function readPages(path, query, count, signal) {
   const items = [];
   let cursor;
   for (let read = 0; read < count && cursor !== null; read++) {
-    const page = await get(path, { limit: PAGE, cursor }, { signal });
+    const page = await get(path, { limit: PAGE, ...query, cursor }, { signal });
     items.push(...page.items);
     cursor = page.next_cursor;
   }

@@ -1,6 +1,7 @@
 // The events of a task, one below the other, with how long each took to come.
 import { html } from "../vendor/preact.js";
 import { formatMilliseconds, formatNumber } from "../format.js";
+import { steps } from "../task_history.js";
 import { Empty, Status, Time } from "./basics.js";
 import { Progress } from "./progress.js";
 
@@ -9,18 +10,6 @@ export function Timeline({ events }) {
   return html`<ol class="timeline">${steps(events).map(({ event, count, since }) => html`<li key=${event.seq}>
     <${Time} at=${event.at} /><span class="number faint">${since === null ? "" : `+${formatMilliseconds(since)}`}</span><${Status} of=${event.data.status} />
     <span class="said">${said(event, count)}</span></li>`)}</ol>`;
-}
-
-/** Reports of progress that follow one another are one step: the last of them. */
-function steps(events) {
-  const found = [];
-  for (const event of events) {
-    const before = found.at(-1);
-    const isReport = event.type === "task.progress" && before?.event.type === "task.progress" && before.event.data.status === event.data.status;
-    if (isReport) Object.assign(before, { event, count: before.count + 1, since: before.from === null ? null : Date.parse(event.at) - before.from });
-    else found.push({ event, count: 1, from: before ? Date.parse(before.event.at) : null, since: before ? Date.parse(event.at) - Date.parse(before.event.at) : null });
-  }
-  return found;
 }
 
 function said({ type, data }, count) {
