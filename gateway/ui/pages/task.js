@@ -6,8 +6,8 @@ import { useAction } from "../parts/action.js";
 import { Id, Refusal, Status, SureButton, Time } from "../parts/basics.js";
 import { Progress } from "../parts/progress.js";
 import { useReading } from "../parts/reading.js";
-import { Text } from "../parts/result.js";
 import { Timeline } from "../parts/timeline.js";
+import { Verbatim } from "../parts/verbatim.js";
 import { may } from "../session.js";
 import { follow } from "../stream.js";
 import { FINAL, patchTask, tookMilliseconds } from "./tasks.js";
@@ -32,8 +32,8 @@ function FollowedTask({ id }) {
     <${Refusal} problem=${reading.problem} retry=${reading.reload} />
     <${Facts} task=${task} />
     ${task.progress === null || task.progress === undefined ? null : html`<section><h2>Progress</h2><${Progress} of=${task.progress} /></section>`}
-    ${task.error ? html`<section><h2>Error</h2><${Text} name=${task.error_type ?? "Message"} value=${task.error} /></section>` : null}
-    ${task.result === null ? null : html`<section><h2>Result</h2><${Text} name=${typeof task.result === "string" ? "Text" : "JSON"} value=${task.result} missing="an empty text" /></section>`}
+    ${task.error ? html`<section><h2>Error ${task.error_type ? html`<span class="tag">${task.error_type}</span>` : null}</h2><${Verbatim} of=${task.error} /></section>` : null}
+    ${task.result === null ? null : html`<section><h2>Result</h2><${Verbatim} of=${task.result} /></section>`}
     <section><h2>What happened</h2>${isIncomplete ? html`<p class="faint">Its first events are too old to be kept.</p>` : null}${problem ? html`<${Refusal} problem=${problem} />` : html`<${Timeline} events=${events} />`}</section>`;
 }
 

@@ -5,8 +5,8 @@ import { formatMilliseconds } from "../format.js";
 import { useAction } from "../parts/action.js";
 import { Empty, Id, More, Refusal, Status, Time } from "../parts/basics.js";
 import { useRefreshing, useRefreshingList } from "../parts/refreshing.js";
-import { Text } from "../parts/result.js";
 import { Subject } from "../parts/subject.js";
+import { Verbatim } from "../parts/verbatim.js";
 
 const REFRESH_MILLISECONDS = 2000;
 
@@ -23,7 +23,7 @@ export function WebhookDelivery({ id }) {
       ${delivery.finished_at ? html`<div><dt>Ended</dt><dd><${Time} at=${delivery.finished_at} /></dd></div>` : html`<div><dt>Next attempt</dt><dd><${Time} at=${delivery.next_attempt_at} /></dd></div>`}
       <div><dt>Tells of</dt><dd><${Subject} type=${delivery.event_type} id=${delivery.subject_id} /></dd></div></dl>
     <${Attempts} path="${path}/attempts" count=${delivery.attempts} status=${delivery.status} />
-    <section><h2>Payload</h2><${Text} name="JSON" value=${delivery.payload} /></section>`;
+    <section><h2>Payload</h2><${Verbatim} of=${delivery.payload} /></section>`;
 }
 
 function Attempts({ path, count, status }) {

@@ -1,8 +1,9 @@
 // An event on one line, which opens to all that it says.
 import { html, useState } from "../vendor/preact.js";
-import { formatMilliseconds, formatNumber, formatValue, shorten } from "../format.js";
+import { formatMilliseconds, formatNumber, shorten } from "../format.js";
 import { Status, Time } from "./basics.js";
 import { Subject } from "./subject.js";
+import { Verbatim } from "./verbatim.js";
 
 export function EventRow({ row }) {
   const [isOpen, setOpen] = useState(false);
@@ -10,7 +11,7 @@ export function EventRow({ row }) {
   const { event } = row;
   return html`<details class="result event" onToggle=${({ target }) => setOpen(target.open)}>
     <summary><${Time} at=${event.at} /><code>${event.type}</code>${event.data.status ? html`<${Status} of=${event.data.status} />` : html`<span></span>`}<span class="asked">${said(event)}</span></summary>
-    ${isOpen ? html`<div class="result-body"><p><${Subject} type=${event.type} id=${event.subject} /></p><div class="text"><pre>${formatValue(event)}</pre></div></div>` : null}
+    ${isOpen ? html`<div class="result-body"><p><${Subject} type=${event.type} id=${event.subject} /></p><${Verbatim} of=${event} /></div>` : null}
   </details>`;
 }
 

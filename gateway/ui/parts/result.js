@@ -2,6 +2,7 @@
 import { html } from "../vendor/preact.js";
 import { formatMilliseconds, formatNumber, formatValue, shorten } from "../format.js";
 import { Status } from "./basics.js";
+import { Verbatim } from "./verbatim.js";
 
 /** A row that opens. */
 export function ResultRow({ result }) {
@@ -29,11 +30,10 @@ export function ResultBody({ result }) {
   </div>`;
 }
 
-/** A text under its name, as it is. */
-export function Text({ name, value, missing }) {
+function Text({ name, value, missing }) {
   const text = formatValue(value);
   if (!text && !missing) return null;
-  return html`<section class="text"><h4>${name}</h4>${text ? html`<pre>${text}</pre>` : html`<p class="faint">${missing}</p>`}</section>`;
+  return html`<section class="text"><h4>${name}</h4>${text ? html`<${Verbatim} of=${text} />` : html`<p class="faint">${missing}</p>`}</section>`;
 }
 
 function Scores({ verdict }) {

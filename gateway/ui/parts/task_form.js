@@ -6,6 +6,7 @@ import { go } from "../router.js";
 import { useAction } from "./action.js";
 import { Empty, Refusal } from "./basics.js";
 import { Dialog } from "./dialog.js";
+import { Verbatim } from "./verbatim.js";
 
 const BLANKS = { string: "", integer: 0, number: 0, boolean: false, array: [], object: {} };
 
@@ -32,7 +33,7 @@ function Arguments({ type }) {
     <p class="faint">${type.description ?? "It says nothing of itself."} It goes to the queue <code>${type.queue}</code>.</p>
     <label class="field">Named arguments<textarea name="kwargs" rows="4" spellcheck="false">${formatValue(blank(type))}</textarea></label>
     <label class="field">Positional arguments<textarea name="args" rows="2" spellcheck="false">[]</textarea></label>
-    <details class="text"><summary>What it takes, as a JSON Schema</summary><pre>${formatValue(type.arguments)}</pre></details>
+    <details><summary>What it takes, as a JSON Schema</summary><${Verbatim} of=${type.arguments} /></details>
     <${Refusal} problem=${problem} />
     <button class="primary" disabled=${isBusy}>Submit</button>
   </form>`;
