@@ -161,7 +161,7 @@ def test_what_a_failed_task_said_and_one_that_is_not_there_are_told(dashboard: D
     failed = client.submit("tests.fail", HOSTILE)
     dashboard.open(f"/tasks/{failed}")
     expect(section(dashboard.page, "Error").locator("pre")).to_have_text(HOSTILE)
-    expect(section(dashboard.page, "Error").locator("h4")).to_have_text("PermanentError")
+    expect(section(dashboard.page, "Error").locator("h3")).to_have_text("PermanentError")
     dashboard.open("/tasks/none")
     expect(dashboard.page.get_by_role("alert")).to_have_count(1)
     assert dashboard.page.evaluate("window.owned") is None
