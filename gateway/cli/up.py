@@ -62,7 +62,8 @@ def _announce(stack: Stack, options: StackOptions, *, as_json: bool) -> None:
         return
     data = f"The data stays in {options.data_dir}." if options.database_url is None else ""
     print(
-        f"The gateway is ready.\n  URL           {stack.url} (in a browser: the dashboard, with this key)\n  API key       {stack.api_key}\n"
+        f"The gateway is ready.\n  URL           {stack.url} (in a browser: the dashboard, with this key)\n"
+        f"  API key       {stack.api_key}\n"
         f"  Organization  {options.organization} ({stack.organization_id})\nCtrl-C stops it. {data}",
         flush=True,
     )

@@ -12,7 +12,7 @@ export function ActiveTasks() {
   const list = useRefreshingList("/v1/admin/tasks");
   const { problem, act } = useAction();
   const stop = (task, verb) => act(() => post(`/v1/admin/tasks/${encodeURIComponent(task.task_id)}/${verb}`).then(list.reload));
-  return html`<${Listing} title="Executed now" list=${list} columns=${["Status", "Task", "Organization", "Worker", "#For", ""]} empty="No task is being executed.">
+  return html`<${Listing} title="Executed now" list=${list} columns=${["Status", "Task", "Organization", "Worker", "#For", "Actions"]} empty="No task is being executed.">
       ${list.items.map((task) => html`<${ActiveTask} key=${task.task_id} task=${task} onStop=${(verb) => stop(task, verb)} />`)}<//>
     <${Refusal} problem=${problem} />`;
 }

@@ -5,7 +5,7 @@ export function Dialog({ title, onClose, children }) {
   const dialog = useRef(null);
   useEffect(() => { dialog.current.showModal(); }, []);
   return html`<dialog ref=${dialog} aria-labelledby="dialog-title" onClose=${onClose} onClick=${(event) => { if (event.target === dialog.current) dialog.current.close(); }}>
-    <div class="dialog-body"><header><h3 id="dialog-title">${title}</h3><button type="button" onClick=${() => dialog.current.close()}>Close</button></header>
+    <div class="dialog-body"><header><h2 id="dialog-title">${title}</h2><button type="button" onClick=${() => dialog.current.close()}>Close</button></header>
     <div class="dialog-content">${children}</div></div>
   </dialog>`;
 }

@@ -11,7 +11,7 @@ import { useRefreshingList } from "./refreshing.js";
 export function Queues() {
   const list = useRefreshingList("/v1/admin/queues");
   const [purged, setPurged] = useState(null);
-  return html`<${Listing} title="Queues" list=${list} columns=${["Queue", "#Ready", "#Delayed", "#Leased", "#Consumers", "Oldest ready", "Whose", ""]} empty="No queue has been used.">
+  return html`<${Listing} title="Queues" list=${list} columns=${["Queue", "#Ready", "#Delayed", "#Leased", "#Consumers", "Oldest ready", "Whose", "Actions"]} empty="No queue has been used.">
       ${list.items.map((queue) => html`<${QueueRow} key=${queue.queue} queue=${queue} onPurge=${() => setPurged(queue.queue)} />`)}<//>
     ${purged === null ? null : html`<${PurgeDialog} queue=${purged} onClose=${() => { setPurged(null); list.reload(); }} />`}`;
 }

@@ -33,12 +33,12 @@ export function ResultBody({ result }) {
 function Text({ name, value, missing }) {
   const text = formatValue(value);
   if (!text && !missing) return null;
-  return html`<section class="text"><h4>${name}</h4>${text ? html`<${Verbatim} of=${text} />` : html`<p class="faint">${missing}</p>`}</section>`;
+  return html`<section class="text"><h3>${name}</h3>${text ? html`<${Verbatim} of=${text} />` : html`<p class="faint">${missing}</p>`}</section>`;
 }
 
 function Scores({ verdict }) {
   if (!verdict?.scores?.length) return null;
-  return html`<section class="text"><h4>Metrics</h4><table><thead><tr><th>Metric</th><th>Verdict</th><th class="number">Score</th><th>Reason</th></tr></thead>
+  return html`<section class="text"><h3>Metrics</h3><table><thead><tr><th>Metric</th><th>Verdict</th><th class="number">Score</th><th>Reason</th></tr></thead>
     <tbody>${verdict.scores.map((score, at) => html`<tr key=${at}><td>${score.name}</td>
       <td><${Status} of=${score.passed === null ? "unscored" : score.passed ? "pass" : "fail"} /></td>
       <td class="number">${formatNumber(score.score)}</td><td>${score.reason ?? ""}</td></tr>`)}</tbody></table></section>`;

@@ -3,6 +3,7 @@ import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { get } from "../api.js";
 import { formatNumber } from "../format.js";
 import { Choice, Empty, More, Refusal } from "./basics.js";
+import { Dialog } from "./dialog.js";
 import { useList } from "./list.js";
 import { useReading } from "./reading.js";
 import { ResultBody, ResultRow } from "./result.js";
@@ -28,12 +29,8 @@ export function RunResults({ id, counts, isEnded }) {
 }
 
 export function TestDialog({ id, execution, onClose }) {
-  const dialog = useRef(null);
   const { value, problem } = useReading((signal) => get(`/v1/test-runs/${id}/results`, { test_id: execution.testId }, { signal }), [id, execution.testId, execution.repeat]);
-  useEffect(() => { dialog.current.showModal(); }, []);
   const result = value?.items.find((one) => one.repeat === execution.repeat);
-  return html`<dialog ref=${dialog} aria-labelledby="dialog-title" onClose=${onClose} onClick=${(event) => { if (event.target === dialog.current) dialog.current.close(); }}>
-    <div class="dialog-body"><header><h3 id="dialog-title">Test ${execution.position + 1}: ${result?.status ?? execution.status}</h3><button type="button" onClick=${() => dialog.current.close()}>Close</button></header>
-    <${Refusal} problem=${problem} />${result ? html`<${ResultBody} result=${result} />` : null}</div>
-  </dialog>`;
+  return html`<${Dialog} title="Test ${execution.position + 1}: ${result?.status ?? execution.status}" onClose=${onClose}>
+    <${Refusal} problem=${problem} />${result ? html`<${ResultBody} result=${result} />` : null}<//>`;
 }
