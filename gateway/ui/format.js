@@ -8,6 +8,11 @@ export function formatNumber(value) {
   return value === null || value === undefined ? "–" : number.format(value);
 }
 
+/** So many of something. */
+export function formatCount(count, one, many = `${one}s`) {
+  return `${formatNumber(count)} ${count === 1 ? one : many}`;
+}
+
 export function formatShare(value) {
   return value === null || value === undefined ? "–" : `${number.format(100 * value)} %`;
 }

@@ -1,7 +1,7 @@
 // Everything that happens in the organization, as it happens.
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
 import { EventLog, MOST } from "../event_log.js";
-import { formatNumber } from "../format.js";
+import { formatCount, formatNumber } from "../format.js";
 import { Empty, Refusal } from "../parts/basics.js";
 import { EventRow } from "../parts/event_row.js";
 import { SelectFilter, TextFilter } from "../parts/filters.js";
@@ -32,7 +32,7 @@ function LiveEvents({ wanted, after }) {
   const rows = useMemo(() => html`<div class="results">${log.rows.map(drawn)}</div>`, [version, log.shown]);
   return html`<div class="inline live-line"><button type="button" aria-pressed=${String(isPaused)} onClick=${() => setPaused(!isPaused)}>${isPaused ? "Go on" : "Pause"}</button>
       <span class="connection ${connection}" role="status">${CONNECTIONS[connection]}</span>
-      <span class="faint">${formatNumber(log.shown)} events${log.shown > MOST ? `, the newest ${MOST} are shown` : ""}${isPaused ? `; ${formatNumber(log.waiting)} more have arrived` : ""}</span></div>
+      <span class="faint">${formatCount(log.shown, "event")}${log.shown > MOST ? `, the newest ${MOST} are shown` : ""}${isPaused ? `; ${formatNumber(log.waiting)} more have arrived` : ""}</span></div>
     <${Refusal} problem=${problem} />
     ${log.rows.length ? rows : problem ? null : html`<${Empty}>Nothing has happened${after ? "" : " since this page was opened"}.<//>`}`;
 }

@@ -1,7 +1,7 @@
 // The queues, how much is in them and whose it is, and what empties one.
 import { html, useState } from "../vendor/preact.js";
 import { post } from "../api.js";
-import { formatNumber } from "../format.js";
+import { formatCount, formatNumber } from "../format.js";
 import { useAction } from "./action.js";
 import { Refusal, Time } from "./basics.js";
 import { Dialog } from "./dialog.js";
@@ -23,7 +23,7 @@ function QueueRow({ queue, onPurge }) {
 
 function whose({ organizations, organization_count: count }) {
   const named = organizations.map(({ organization, ready, delayed, leased }) => `${organization ?? "nobody"} ${formatNumber(ready + delayed + leased)}`);
-  return [...named, ...(count > named.length ? [`${formatNumber(count - named.length)} others`] : [])].join(", ") || "–";
+  return [...named, ...(count > named.length ? [formatCount(count - named.length, "other")] : [])].join(", ") || "–";
 }
 
 /** The name has to be typed, as the API wants it said twice. */
@@ -39,5 +39,5 @@ function PurgeDialog({ queue, onClose }) {
     ${purged === null ? html`<form class="fields" onSubmit=${submit}><p>All that waits in it is removed: its tasks end as REVOKED, its runs as cancelled, of every organization.</p>
       <label class="field">Type the queue's name<input value=${typed} autocomplete="off" onInput=${({ target }) => setTyped(target.value)} /></label>
       <${Refusal} problem=${problem} /><button class="danger" disabled=${isBusy || typed !== queue}>Purge</button></form>`
-      : html`<p role="status">${formatNumber(purged)} messages were removed.</p>`}<//>`;
+      : html`<p role="status">Removed ${formatCount(purged, "message")}.</p>`}<//>`;
 }

@@ -1,7 +1,7 @@
 // Cancels all open tasks that a filter finds, after it has told how many they are.
 import { html, useState } from "../vendor/preact.js";
 import { post } from "../api.js";
-import { formatNumber } from "../format.js";
+import { formatCount, formatNumber } from "../format.js";
 import { useAction } from "./action.js";
 import { Refusal } from "./basics.js";
 
@@ -11,7 +11,7 @@ export function TaskCancellation({ filter }) {
   const ask = (isDry) => act(async () => setFound(await post("/v1/tasks/cancel", { filter, dry_run: isDry })));
   if (!found) return html`<button type="button" disabled=${isBusy} title="Cancel the open tasks that the filter shows" onClick=${() => ask(true)}>Cancel open tasks…</button><${Refusal} problem=${problem} />`;
   return html`<span role="status">${words(found)}</span>
-    ${found.dry_run && found.cancelled ? html`<button type="button" class="danger" disabled=${isBusy} onClick=${() => ask(false)}>Cancel ${tasks(found.cancelled)}</button>` : null}
+    ${found.dry_run && found.cancelled ? html`<button type="button" class="danger" disabled=${isBusy} onClick=${() => ask(false)}>Cancel ${formatCount(found.cancelled, "task")}</button>` : null}
     ${!found.dry_run && found.left ? html`<button type="button" disabled=${isBusy} onClick=${() => ask(true)}>Go on…</button>` : null}
     <button type="button" onClick=${() => setFound(null)}>${found.dry_run && found.cancelled ? "Keep them" : "Good"}</button><${Refusal} problem=${problem} />`;
 }
@@ -20,9 +20,5 @@ export function TaskCancellation({ filter }) {
 function words({ dry_run: isDry, cancelled, left }) {
   if (isDry && !cancelled) return "No open task is like this; those of runs are cancelled with their run.";
   const others = left ? `, ${formatNumber(left)} more are left` : "";
-  return isDry ? `${tasks(cancelled)} would be cancelled${others}.` : `${tasks(cancelled)} cancelled${others}.`;
-}
-
-function tasks(count) {
-  return `${formatNumber(count)} ${count === 1 ? "task" : "tasks"}`;
+  return isDry ? `${formatCount(cancelled, "task")} would be cancelled${others}.` : `${formatCount(cancelled, "task")} cancelled${others}.`;
 }

@@ -11,11 +11,11 @@ import { Verbatim } from "./verbatim.js";
 const BLANKS = { string: "", integer: 0, number: 0, boolean: false, array: [], object: {} };
 
 export function TaskForm({ types, onClose }) {
-  const [name, setName] = useState(types[0]?.name);
-  const type = types.find((one) => one.name === name);
+  const [chosen, setChosen] = useState(null);
+  const type = types.find((one) => one.name === chosen) ?? types[0];
   return html`<${Dialog} title="Submit a task" onClose=${onClose}>
-    ${type ? html`<label class="field">Task<select value=${name} onChange=${(event) => setName(event.target.value)}>${types.map((one) => html`<option key=${one.name} value=${one.name}>${one.name}</option>`)}</select></label>
-      <${Arguments} key=${name} type=${type} />` : html`<${Empty}>No task may be submitted.<//>`}
+    ${type ? html`<label class="field">Task<select value=${type.name} onChange=${(event) => setChosen(event.target.value)}>${types.map((one) => html`<option key=${one.name} value=${one.name}>${one.name}</option>`)}</select></label>
+      <${Arguments} key=${type.name} type=${type} />` : html`<${Empty}>No task may be submitted.<//>`}
   <//>`;
 }
 

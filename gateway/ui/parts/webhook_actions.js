@@ -1,7 +1,7 @@
 // What can be done with an endpoint: turn it on or off, try it, give it another secret, repeat what it missed, remove it.
 import { html, useState } from "../vendor/preact.js";
 import { patch, post, remove } from "../api.js";
-import { formatNumber } from "../format.js";
+import { formatCount } from "../format.js";
 import { go } from "../router.js";
 import { useAction } from "./action.js";
 import { Refusal, SureButton } from "./basics.js";
@@ -32,5 +32,5 @@ export function WebhookActions({ endpoint, onDone }) {
 }
 
 function recovered({ recovered: count, more }) {
-  return `${formatNumber(count)} deliveries are sent again${more ? "; there are others, ask once more" : ""}.`;
+  return `Sends again ${formatCount(count, "delivery", "deliveries")}${more ? "; there are others, ask once more" : ""}.`;
 }
