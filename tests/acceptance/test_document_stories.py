@@ -23,12 +23,12 @@ from tests.documents.claims import Executor, executor_of
 from tests.documents.curl import EXCHANGES
 from tests.documents.estate import RESULT_TABLE, prepare
 from tests.documents.exchange import check
-from tests.documents.forked_commands import READY
 from tests.documents.stand_in import DATA_FOLDER, FORKS, OWNER_URL, SAID, SERVING_URL
 from tests.documents.story import Story
 from tests.stack.client import Client
 from tests.stack.commands import PATIENCE, Command
-from tests.stack.process import OURS, ROOT, Process
+from tests.stack.forked import server
+from tests.stack.process import OURS, ROOT
 from workerapp.db.sealing import new_key
 
 # A page is a story of up to twenty commands.
@@ -58,15 +58,7 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def forks(module_folder: Path) -> Iterator[str]:
-    path = str(module_folder / "forks")
-    with Process("forked commands", ["-m", "tests.documents.forked_commands", path], {}) as process:
-        process.wait_for(READY)
-        yield path
-
-
-@pytest.fixture(scope="module")
-def stack(module_folder: Path, forks: str) -> Iterator[Stack]:
+def stack(module_folder: Path) -> Iterator[Stack]:
     data = module_folder / "task-status-gateway" / "postgres"
     options = ("--port", "0", "--concurrency", "2", "--data-dir", data)
     with assistant() as assistant_url, Command("up", *options, environment=SETTINGS) as up:
@@ -97,7 +89,7 @@ def stack(module_folder: Path, forks: str) -> Iterator[Stack]:
                 OWNER_URL: owner_url,
                 SERVING_URL: serving_url,
                 DATA_FOLDER: str(data),
-                FORKS: forks,
+                FORKS: server(),
                 SAID: "\n".join(said[said.index("The gateway is ready.") :]),
             },
             substitutions={

@@ -45,7 +45,7 @@ OWNERS = frozenset({"adopt", "keys", "migrate", "orgs", "secret-keys", "users"})
 #: and what that one has said.
 OWNER_URL, SERVING_URL = "STORY_OWNER_URL", "STORY_SERVING_URL"
 DATA_FOLDER, SAID = "STORY_DATA_FOLDER", "STORY_SAID"
-#: And the socket at which commands are forked, for those that end; see forked_commands.py.
+#: And the socket at which commands are forked, for those that end; see tests/stack/forks.py.
 FORKS = "STORY_FORKS"
 FORKED = frozenset({"gateway", "celery"})
 
@@ -81,11 +81,12 @@ def execute(command: str, arguments: Sequence[str]) -> int:
 
 
 def ask_for_a_fork(arguments: Sequence[str]) -> int:
-    command = {"arguments": arguments, "folder": str(Path.cwd()), "environment": dict(os.environ)}
+    command = {"arguments": arguments, "folder": str(Path.cwd()), "environment": dict(os.environ), "session": False}
     with socket.socket(socket.AF_UNIX) as asking:
         asking.connect(os.environ[FORKS])
         socket.send_fds(asking, [json.dumps(command).encode()], [0, 1, 2])
-        return int(asking.recv(100))
+        _process, status = asking.makefile("r")
+        return int(status)
 
 
 def real(command: str) -> str:

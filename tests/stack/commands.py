@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import httpx
 
-from tests.stack.process import ROOT, Process, _clean_environment
+from tests.stack.forked import begin
+from tests.stack.process import Process, _clean_environment
 from tests.waiting import until
 
 COMMAND = [sys.executable, "-m", "gateway.cli.main"]
@@ -33,18 +34,18 @@ class Ended:
 
 def run_command(*arguments: str | Path, environment: Mapping[str, str] | None = None) -> Ended:
     """Run `gateway …` to its end."""
-    ended = subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        cwd=ROOT,
-        env=_clean_environment() | dict(environment or {}),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert "Traceback" not in ended.stderr, ended.stderr
-    return Ended(status=ended.returncode, stdout=ended.stdout, stderr=ended.stderr)
+    command = [*COMMAND, *map(str, arguments)]
+    with TemporaryFile() as stdout, TemporaryFile() as stderr, Path(os.devnull).open("rb") as nothing:
+        files = [nothing.fileno(), stdout.fileno(), stderr.fileno()]
+        status = begin(command, _clean_environment() | dict(environment or {}), files).wait(PATIENCE)
+        said, complained = (_written(file) for file in (stdout, stderr))
+    assert "Traceback" not in complained, complained
+    return Ended(status=status, stdout=said, stderr=complained)
+
+
+def _written(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
 
 
 class Command(Process):

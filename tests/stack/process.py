@@ -14,7 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.stack.forked import ROOT, Fork, begin
+
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 #: What the developer's own environment may set and a test's process must not inherit.
@@ -37,7 +38,7 @@ class Process:
         self.name = name
         self._command = [program, *arguments]
         self._environment = _clean_environment() | dict(environment)
-        self._child: subprocess.Popen[str] | None = None
+        self._child: subprocess.Popen[bytes] | Fork | None = None
         self._reader: threading.Thread | None = None
         self._lines: list[str] = []
         self._news = threading.Condition()
@@ -63,26 +64,19 @@ class Process:
 
     def start(self) -> None:
         self._lines, self._ended = [], False
-        self._child = subprocess.Popen(
-            self._command,
-            cwd=ROOT,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-        self._reader = threading.Thread(target=self._read, args=(self._child,), name=f"read-{self.name}", daemon=True)
+        output, written = os.pipe()
+        with Path(os.devnull).open("rb") as nothing:
+            self._child = begin(self._command, self._environment, [nothing.fileno(), written, written])
+        os.close(written)
+        self._reader = threading.Thread(target=self._read, args=(output,), name=f"read-{self.name}", daemon=True)
         self._reader.start()
 
-    def _read(self, child: subprocess.Popen[str]) -> None:
-        assert child.stdout is not None
-        for line in child.stdout:
-            with self._news:
-                self._lines.append(line.rstrip("\n"))
-                self._news.notify_all()
+    def _read(self, output: int) -> None:
+        with open(output, encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                with self._news:
+                    self._lines.append(line.rstrip("\n"))
+                    self._news.notify_all()
         with self._news:
             self._ended = True
             self._news.notify_all()
@@ -146,8 +140,6 @@ class Process:
         assert self._reader is not None
         self._child.wait(STOP_SECONDS)
         self._reader.join(STOP_SECONDS)
-        if self._child.stdout is not None and not self._reader.is_alive():
-            self._child.stdout.close()
 
 
 def peak_megabytes(pid: int) -> float:
