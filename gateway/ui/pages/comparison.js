@@ -5,6 +5,7 @@ import { formatNumber, formatShare, formatTime, shorten } from "../format.js";
 import { Choice, Empty, Figure, More, Refusal, Status } from "../parts/basics.js";
 import { useList } from "../parts/list.js";
 import { useReading } from "../parts/reading.js";
+import { Verbatim } from "../parts/verbatim.js";
 import { filter, place } from "../router.js";
 
 const CHANGES = ["newly_failing", "newly_passing", "newly_errored", "otherwise", "unchanged", "only_in_run", "only_in_baseline"];
@@ -38,14 +39,14 @@ function Side({ name, run }) {
 
 function ComparedTest({ test }) {
   return html`<details class="result"><summary><${Status} of=${test.change} /><span class="place">#${(test.run ?? test.baseline).position + 1}</span><span class="asked">${shorten(test.input ?? "")}</span></summary>
-    <div class="result-body">${test.input ? html`<section class="text"><h3>Input</h3><pre>${test.input}</pre></section>` : null}
+    <div class="result-body">${test.input ? html`<section><h3>Input</h3><${Verbatim} of=${test.input} /></section>` : null}
       <div class="sides"><${Answered} name="This run" result=${test.run} /><${Answered} name="Baseline" result=${test.baseline} /></div></div></details>`;
 }
 
 export function Answered({ name, result }) {
   if (!result) return html`<section class="text"><h3>${name}</h3><p class="faint">not in this run</p></section>`;
   return html`<section class="text"><h3>${name} <${Status} of=${result.status} />${result.repeats > 1 ? html` <span class="faint">${result.passed} of ${result.repeats} passed</span>` : null}</h3>
-    ${result.output === null ? html`<p class="faint">nothing was answered</p>` : html`<pre>${result.output}</pre>`}${result.reason ? html`<p class="faint">${result.reason}</p>` : null}</section>`;
+    ${result.output === null ? html`<p class="faint">nothing was answered</p>` : html`<${Verbatim} of=${result.output} />`}${result.reason ? html`<p class="faint">${result.reason}</p>` : null}</section>`;
 }
 
 export function words(change) {

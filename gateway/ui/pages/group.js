@@ -7,6 +7,7 @@ import { Choice, Empty, Id, More, Refusal, Status, SureButton } from "../parts/b
 import { useList } from "../parts/list.js";
 import { useName } from "../parts/names.js";
 import { useReading } from "../parts/reading.js";
+import { Verbatim } from "../parts/verbatim.js";
 import { listen } from "../live.js";
 import { filter, place } from "../router.js";
 import { may } from "../session.js";
@@ -65,7 +66,7 @@ function DifferentTest({ difference, group }) {
   const configurations = new Map(group.runs.map((run) => [run.test_run_id, run.test_configuration_id]));
   return html`<details class="result"><summary><span class="outcomes">${difference.outcomes.map((outcome) => html`<${Status} key=${outcome.test_run_id} of=${outcome.result?.status ?? "none"} />`)}</span>
       <span class="place">#${difference.position + 1}</span><span class="asked">${shorten(difference.input ?? "")}</span></summary>
-    <div class="result-body">${difference.input ? html`<section class="text"><h3>Input</h3><pre>${difference.input}</pre></section>` : null}
+    <div class="result-body">${difference.input ? html`<section><h3>Input</h3><${Verbatim} of=${difference.input} /></section>` : null}
       <div class="sides">${difference.outcomes.map((outcome) => html`<${Outcome} key=${outcome.test_run_id} outcome=${outcome} configuration=${configurations.get(outcome.test_run_id)} />`)}</div></div></details>`;
 }
 
