@@ -10,7 +10,7 @@ from threading import Lock, Thread
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import Tracer
@@ -20,14 +20,15 @@ from workerapp.contract.trace_context import TraceContext
 from workerapp.tracing.patient_exporter import PatientExporter
 from workerapp.tracing.recorded import begin_span
 from workerapp.tracing.span import NO_ATTRIBUTES, Attributes, Kind, Span
-from workerapp.tracing.traces import Traces
+from workerapp.tracing.traces import FAREWELL_SECONDS, Traces
 
 _PATH = "/v1/traces"
 #: What waits to be sent; more is forgotten.
 QUEUE_SPANS = 4096
 BATCH_SPANS, BATCH_SECONDS = 512, 1.0
-#: How long one export may take, and all that is left at the end of a process.
-EXPORT_SECONDS, FAREWELL_SECONDS = 10.0, 3.0
+EXPORT_SECONDS = 10.0
+#: A path may be as long as a caller likes.
+LONGEST_VALUE = 500
 
 
 class ExportedTraces(Traces):
@@ -65,7 +66,8 @@ class ExportedTraces(Traces):
             {"service.name": self._service, "service.version": installed_version(), "process.pid": os.getpid()}
         )
         sampler = ParentBased(TraceIdRatioBased(self._ratio))
-        provider = TracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
+        limits = SpanLimits(max_attribute_length=LONGEST_VALUE)
+        provider = TracerProvider(sampler=sampler, resource=resource, span_limits=limits, shutdown_on_exit=False)
         exporter = PatientExporter(OTLPSpanExporter(self._url, timeout=EXPORT_SECONDS))
         self._queue = _Queue(exporter)
         provider.add_span_processor(self._queue)

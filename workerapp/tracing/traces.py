@@ -12,6 +12,9 @@ NOT_INSTALLED = (
     " leave the variable out."
 )
 
+#: How long a process that stops goes on sending.
+FAREWELL_SECONDS = 3.0
+
 
 class Traces:
     """Nothing is recorded; what came is carried on."""
