@@ -11,7 +11,7 @@ import logging
 import re
 import time
 from collections.abc import Mapping
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
@@ -67,7 +67,7 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, send, self._metrics, self._headers, self._traces)
-        tokens = exchange.enter()
+        exchange.enter()
         scope[EXCHANGE] = exchange
         try:
             await self._app(scope, receive, exchange.send)
@@ -80,8 +80,6 @@ class RequestContext:
         finally:
             exchange.log()
             exchange.end()
-            for token in tokens:
-                token.var.reset(token)
 
 
 class Detached:
@@ -115,10 +113,15 @@ class _Exchange:
         self._span = RequestSpan(scope, sent, traces)
         self.trace_id = self._span.trace_id or self.id
 
-    def enter(self) -> tuple[Token[Any], ...]:
-        """Let everything in this context know the request."""
-        names = begin_log_context(**self._names)
-        return (names, request_id.set(self.id), trace_id.set(self.trace_id), current.set(self._span.span))
+    def enter(self) -> None:
+        """Let everything in this context know the request, also what the server logs of it afterwards.
+
+        Each request has a context of its own, or begins with this.
+        """
+        request_id.set(self.id)
+        trace_id.set(self.trace_id)
+        current.set(self._span.span)
+        begin_log_context(**self._names)
 
     async def send(self, message: Message) -> None:
         if message["type"] in _BEGINNINGS:
