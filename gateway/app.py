@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -47,11 +48,15 @@ from gateway.transport.answer_headers import AnswerHeaders
 from gateway.transport.compression import Compression
 from workerapp.app import Producer
 from workerapp.contract.distribution import installed_version
+from workerapp.tracing.traces import Traces, make_traces
 
 logger = logging.getLogger(__name__)
 
 #: What takes larger bodies than others.
 _IMPORT = re.compile(r"/v1/test-sets/[^/]+/import")
+
+#: What a gateway calls itself in traces.
+SERVICE = "task-status-gateway"
 
 State = dict[str, Any]
 
@@ -74,11 +79,12 @@ def create_app(settings: GatewaySettings, clock: Clock = time.monotonic) -> Star
     metrics = Metrics(installed_version())
     hub = Hub(settings.stream, metrics.streams)
     metrics.watch(hub, settings.stream)
+    traces = make_traces(settings.traces_endpoint, settings.traces_ratio, SERVICE)
     app = _Application(
         routes=routes(),
-        middleware=_layers(settings, metrics),
+        middleware=_layers(settings, metrics, traces),
         exception_handlers={ApiError: _answer_error, HTTPException: _answer_http_error},
-        lifespan=lambda _: _lifespan(settings, hub, metrics, clock),
+        lifespan=lambda _: _lifespan(settings, hub, metrics, clock, traces),
     )
     # A path with one slash more is another path, and there is nothing at it.
     app.router.redirect_slashes = False
@@ -86,13 +92,13 @@ def create_app(settings: GatewaySettings, clock: Clock = time.monotonic) -> Star
     return app
 
 
-def _layers(settings: GatewaySettings, metrics: Metrics) -> list[Middleware]:
+def _layers(settings: GatewaySettings, metrics: Metrics, traces: Traces) -> list[Middleware]:
     """What is around the routes, from the outside to the inside."""
     headers = AnswerHeaders(settings.origins, hsts_seconds=settings.hsts_seconds)
     bodies = BodyLimits(bytes=settings.max_body_bytes, seconds=settings.body_receive_seconds)
     imports = BodyLimits(bytes=settings.max_import_bytes, seconds=settings.import_receive_seconds)
     return [
-        Middleware(RequestContext, metrics=metrics, headers=headers),
+        Middleware(RequestContext, metrics=metrics, headers=headers, traces=traces),
         Middleware(Compression, min_bytes=settings.compression_min_bytes),
         Middleware(
             Admission,
@@ -105,7 +111,9 @@ def _layers(settings: GatewaySettings, metrics: Metrics) -> list[Middleware]:
 
 
 @asynccontextmanager
-async def _lifespan(settings: GatewaySettings, hub: Hub, metrics: Metrics, clock: Clock) -> AsyncIterator[State]:
+async def _lifespan(
+    settings: GatewaySettings, hub: Hub, metrics: Metrics, clock: Clock, traces: Traces
+) -> AsyncIterator[State]:
     engine = make_engine(settings)
     keys = KeyFinder(engine, cache_seconds=settings.key_cache_seconds, cache_size=settings.key_cache_size)
     key_watch = KeyWatch(keys)
@@ -150,6 +158,7 @@ async def _lifespan(settings: GatewaySettings, hub: Hub, metrics: Metrics, clock
         await services.hints.close()
         await services.jwts.close()
         await engine.dispose()
+        await asyncio.to_thread(traces.close)
 
 
 async def _look_for_database(services: Services) -> None:

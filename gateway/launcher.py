@@ -10,10 +10,12 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.middleware import request_id
 from gateway.outbox import enqueue
 from workerapp.app import Producer
-from workerapp.contract.caller import Caller
-from workerapp.contract.tasks import RUN_GROUP_HEADER, TEST_RUN_HEADER
+from workerapp.contract.caller import USER_HEADER, Caller
+from workerapp.contract.tasks import REQUEST_HEADER, RUN_GROUP_HEADER, TEST_RUN_HEADER
+from workerapp.tracing.span import Attributes, Kind, part
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,14 +72,27 @@ class Launcher:
         already act for the caller's tenant (`tenant_transaction`).
         """
         options = options or LaunchOptions()
-        headers = caller.headers()
+        headers = caller.headers() | {REQUEST_HEADER: request_id.get()}
         if options.test_run_id is not None:
             headers[TEST_RUN_HEADER] = str(options.test_run_id)
         if options.run_group_id is not None:
             headers[RUN_GROUP_HEADER] = str(options.run_group_id)
         task_id = options.task_id or str(uuid4())
-        messages = self._producer.messages(
-            task, tuple(args), dict(kwargs), headers=headers, task_id=task_id, **options.publishing()
-        )
-        await enqueue(connection, messages)
+        with part(Kind.PRODUCER, f"send {task}", _attributes(task, task_id, headers)) as span:
+            messages = self._producer.messages(
+                task,
+                tuple(args),
+                dict(kwargs),
+                headers=headers | span.message_headers,
+                task_id=task_id,
+                **options.publishing(),
+            )
+            span.tell({"messaging.destination.name": messages[0].queue})
+            await enqueue(connection, messages)
         return task_id
+
+
+def _attributes(task: str, task_id: str, headers: Mapping[str, str]) -> Attributes:
+    about = {f"gateway.{name}": value for name, value in headers.items() if name != USER_HEADER}
+    sending = {"messaging.system": "celery", "messaging.operation.type": "send", "messaging.message.id": task_id}
+    return sending | {"gateway.task": task} | about

@@ -22,7 +22,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import BodyTooLarge, InternalError, UploadTooSlow, as_api_error, problem
 from gateway.metrics import Metrics
+from gateway.request_span import RequestSpan
 from gateway.transport.answer_headers import REQUEST_ID_HEADER, AnswerHeaders
+from workerapp.contract.logs import begin_log_context
+from workerapp.tracing.span import current
+from workerapp.tracing.traces import Traces
 
 CLIENT_CLOSED = 499
 #: Where a request's scope keeps what is known of the exchange.
@@ -33,17 +37,13 @@ _BODY = "gateway.body"
 SWITCHING_PROTOCOLS = 101
 _BEGINNINGS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 _LONGEST_ADDRESS = 60
-#: Later versions may have more behind it. An id of zeros alone is none.
-_TRACEPARENT = re.compile(
-    r"(?P<version>[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
-)
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 access_log = logging.getLogger("gateway.access")
 logger = logging.getLogger(__name__)
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
-#: The caller's trace that the request is a part of, or the id of the request.
+#: The trace that the request is a part of, or the id of the request.
 trace_id: ContextVar[str] = ContextVar("trace_id", default="-")
 
 
@@ -53,26 +53,21 @@ def client_of(scope: Scope) -> str | None:
     return None if client is None else client[0][:_LONGEST_ADDRESS]
 
 
-def trace_of(traceparent: str) -> str | None:
-    """The trace's id in the header of W3C Trace Context; none if it is not of that form."""
-    found = _TRACEPARENT.fullmatch(traceparent)
-    return None if found is None or found["version"] == "ff" else found["trace"]
-
-
 class RequestContext:
     """Names the request, logs it when it ends, and answers for exceptions nobody else has answered for."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, headers: AnswerHeaders) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, headers: AnswerHeaders, traces: Traces) -> None:
         self._app = app
         self._metrics = metrics
         self._headers = headers
+        self._traces = traces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send, self._metrics, self._headers)
-        token, trace_token = request_id.set(exchange.id), trace_id.set(exchange.trace_id)
+        exchange = _Exchange(scope, send, self._metrics, self._headers, self._traces)
+        exchange.enter()
         scope[EXCHANGE] = exchange
         try:
             await self._app(scope, receive, exchange.send)
@@ -84,8 +79,7 @@ class RequestContext:
             await exchange.fail(error, scope, receive)
         finally:
             exchange.log()
-            request_id.reset(token)
-            trace_id.reset(trace_token)
+            exchange.end()
 
 
 class Detached:
@@ -103,9 +97,9 @@ class Detached:
 class _Exchange:
     """One request and how far its answer is."""
 
-    __slots__ = ("_began", "_headers", "_metrics", "_scope", "_send", "detached", "id", "status", "trace_id")
+    __slots__ = ("_began", "_headers", "_metrics", "_scope", "_send", "_span", "detached", "id", "status", "trace_id")
 
-    def __init__(self, scope: Scope, send: Send, metrics: Metrics, headers: AnswerHeaders) -> None:
+    def __init__(self, scope: Scope, send: Send, metrics: Metrics, headers: AnswerHeaders, traces: Traces) -> None:
         self._scope = scope
         self._send = send
         self._metrics = metrics
@@ -116,7 +110,18 @@ class _Exchange:
         sent = Headers(scope=scope)
         given = sent.get(REQUEST_ID_HEADER, "")
         self.id = given if _ACCEPTABLE_ID.fullmatch(given) else uuid4().hex
-        self.trace_id = trace_of(sent.get("traceparent", "")) or self.id
+        self._span = RequestSpan(scope, sent, traces)
+        self.trace_id = self._span.trace_id or self.id
+
+    def enter(self) -> None:
+        """Let everything in this context know the request, also what the server logs of it afterwards.
+
+        Each request has a context of its own, or begins with this.
+        """
+        request_id.set(self.id)
+        trace_id.set(self.trace_id)
+        current.set(self._span.span)
+        begin_log_context(**self._names)
 
     async def send(self, message: Message) -> None:
         if message["type"] in _BEGINNINGS:
@@ -129,6 +134,12 @@ class _Exchange:
         if not self.status:
             self._metrics.answer(self._scope, status, time.monotonic() - self._began)
         self.status = status
+        if self.detached is not None or self._scope["type"] == "websocket":
+            # It may stay open for hours, and who looks for it in a trace looks now.
+            self.end()
+
+    def end(self) -> None:
+        self._span.end(self.status, self.id)
 
     async def fail(self, error: Exception, scope: Scope, receive: Receive) -> None:
         answer = as_api_error(error)

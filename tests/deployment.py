@@ -19,19 +19,20 @@ from gateway.transport.limits import ConnectionLimits
 from tests.stack.process import ROOT
 from workerapp.contract.specs import ConfigurationSpec
 from workerapp.settings import WorkerSettings
+from workerapp.tracing.traces import FAREWELL_SECONDS
 
 DEPLOY = ROOT / "deploy"
 #: How long a gateway and a worker may take to stop, by the defaults of their settings.
-GATEWAY_STOPS_WITHIN = StreamSettings().drain_timeout + StreamSettings().shutdown_timeout
+GATEWAY_STOPS_WITHIN = StreamSettings().drain_timeout + StreamSettings().shutdown_timeout + FAREWELL_SECONDS
 
 
 def worker_stops_within() -> float:
-    """A slice of a lane, the test that it is at, and the patience with a database that is away."""
+    """A slice of a lane, the test that it is at, the patience with a database that is away, and the last traces."""
     settings = WorkerSettings.model_fields
     test: float = ConfigurationSpec.model_fields["per_test_timeout"].default
     slice_seconds: float = settings["lane_slice_seconds"].default
     patience: float = settings["result_patience_seconds"].default
-    return slice_seconds + test + patience
+    return slice_seconds + test + patience + FAREWELL_SECONDS
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import math
 from typing import Any
@@ -23,7 +24,9 @@ from workerapp.relay import RelayStep
 from workerapp.serving import ServingCheck
 from workerapp.settings import WorkerSettings
 from workerapp.sweeper import SweeperStep
+from workerapp.task_context import SERVICE, surround_tasks
 from workerapp.task_modules import TaskModuleNotImported, task_modules
+from workerapp.tracing.traces import Traces, make_traces
 
 BACKEND = "workerapp.backend:PostgresBackend"
 #: By name: only a worker needs what they import.
@@ -49,6 +52,7 @@ class WorkerApp(Celery):  # type: ignore[misc]  # Celery has no types
     settings: WorkerSettings
     database: WorkerDatabase
     metrics: WorkerMetrics
+    traces: Traces
     #: None where the queue is in the database.
     outbox: Outbox | None = None
 
@@ -66,10 +70,14 @@ def make_app(settings: WorkerSettings) -> WorkerApp:
     app.settings = settings
     app.database = WorkerDatabase(settings.database)
     app.metrics = WorkerMetrics()
+    app.traces = make_traces(settings.traces_endpoint, settings.traces_ratio, SERVICE)
     app.conf.update(_configuration(settings))
     app.steps["worker"].update({ServingCheck, SweeperStep, MetricsStep, CONTROL_STEP, DISPATCHER_STEP})
+    surround_tasks()
     if not settings.broker_is_database:
         _use_outbox(app)
+    if settings.traces_endpoint:
+        _send_traces_at_the_end(app.traces)
     log_like_the_gateway(settings)
     inherit_tenant_headers()
     spare_the_old()
@@ -86,6 +94,16 @@ def _use_outbox(app: WorkerApp) -> None:
         redis_transport.register()
         app.steps["consumer"].add(RedisLeases)
     ask_before_execution()
+
+
+def _send_traces_at_the_end(traces: Traces) -> None:
+    """Of the children of the pool, which end without Python's usual farewell, and of the main process."""
+
+    def close(**_: Any) -> None:
+        traces.close()
+
+    signals.worker_process_shutdown.connect(close, weak=False)
+    atexit.register(close)
 
 
 def log_like_the_gateway(settings: WorkerSettings) -> None:

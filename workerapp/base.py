@@ -18,9 +18,10 @@ from sqlalchemy.orm import Session
 
 from workerapp.contract.caller import ORGANIZATION_HEADER, USER_HEADER
 from workerapp.contract.progress import ProgressInvalid
-from workerapp.contract.tasks import TEST_RUN_HEADER
+from workerapp.contract.tasks import REQUEST_HEADER, TEST_RUN_HEADER
 from workerapp.db.connection import LOST
 from workerapp.progress import ProgressTask
+from workerapp.task_context import carry_trace
 from workerapp.verdict import obey
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 TENANT_HEADERS = (ORGANIZATION_HEADER, USER_HEADER)
 #: What a task passes on to every task it publishes.
-INHERITED_HEADERS = (*TENANT_HEADERS, TEST_RUN_HEADER)
+INHERITED_HEADERS = (*TENANT_HEADERS, TEST_RUN_HEADER, REQUEST_HEADER)
 
 #: The attribute of a task's function that names the arguments which are not the caller's to give.
 SUPPLIED = "supplied_arguments"
@@ -168,3 +169,4 @@ def _add_tenant_headers(headers: dict[str, Any] | None = None, **_: Any) -> None
         value = getattr(request, name, None)
         if value is not None and headers.get(name) is None:
             headers[name] = str(value)
+    carry_trace(headers, request)

@@ -27,6 +27,7 @@ from starlette.responses import Response
 from gateway.api.answers import Out
 from gateway.audit import Particulars, note
 from gateway.errors import IdempotencyKeyInUse, IdempotencyKeyInvalid, IdempotencyKeyReused
+from gateway.log_subjects import tell_log_of_made
 from gateway.services import Services, services_of
 from gateway.stream.subject import Subject, SubjectKind
 from workerapp.contract.caller import Caller
@@ -83,6 +84,8 @@ async def make_once(request: Request, caller: Caller, asked: BaseModel, work: _W
 
 async def _do(connection: AsyncConnection, request: Request, caller: Caller, work: _Work) -> Made:
     made = await work(connection)
+    if made.subject is not None:
+        tell_log_of_made(made.body)
     told = Particulars(made=made.location, organization_id=made.organization_id, details=made.details)
     await note(connection, request, caller, told)
     return made

@@ -17,6 +17,7 @@ from gateway.auth.authenticate import authenticate, bearer_of, require
 from gateway.auth.authenticate_stream import StreamCaller, authenticate_stream
 from gateway.auth.keys import Scope
 from gateway.errors import ScopeMissing
+from gateway.log_subjects import tell_log_of
 from gateway.middleware import lower_body_limit
 from gateway.services import services_of
 from gateway.transport.answer_headers import DEPRECATION
@@ -43,6 +44,7 @@ class Operation:
         with services.failed_attempts.watch(request, bearer_of(request)):
             caller = await authenticate(request, services)
         request.state.organization_id, request.state.action = caller.organization_id, self.action
+        tell_log_of(request, caller)
         plan = await services.request_limits.admit(request, caller)
         if plan.max_body_bytes is not None:
             lower_body_limit(request.scope, plan.max_body_bytes)

@@ -16,6 +16,7 @@ from gateway.auth.authenticate import bearer_of, find_caller, require
 from gateway.auth.key_watch import KeyWatch
 from gateway.auth.stream_token import MARK, Grant, Member
 from gateway.errors import KeyInUrl, KeyMissing, StreamTokenRefused, TokenExpired, TokenInvalid
+from gateway.log_subjects import tell_log_of
 from gateway.services import Services
 from gateway.stream.hold import Hold
 from gateway.stream.subject import Subject, SubjectKind
@@ -87,6 +88,7 @@ async def authenticate_stream(connection: HTTPConnection, services: Services) ->
         else:
             watcher = StreamCaller(caller=await find_caller(credential, services))
     connection.state.organization_id = watcher.caller.organization_id
+    tell_log_of(connection, watcher.caller)
     await services.request_limits.admit(connection, watcher.caller)
     require(watcher.caller, keys.Scope.EVENTS_READ)
     return watcher

@@ -35,6 +35,7 @@ OF_THE_WORKER = {
     "record_task_progress": "%(task)s, %(mine)s, '{}'",
     "return_chord_part": "%(chord)s, %(mine)s, %(task)s, 0, 'SUCCESS', '1'",
     "begin_chord": "%(chord)s, %(mine)s, '{}', NULL",
+    "webhook_trace": "%(mine)s, jsonb_build_object('data', jsonb_build_object('test_run_id', %(run)s::uuid))",
     # These run with the rights of who calls them, so that the policies of the tables hold.
     "settle_run": "%(run)s",
     "record_results": "%(run)s, jsonb_build_array(jsonb_build_object("

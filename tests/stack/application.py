@@ -21,6 +21,8 @@ class Application:
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.asked: Counter[str] = Counter()
+        #: Of the last request for each question; names in lower case.
+        self.headers: dict[str, dict[str, str]] = {}
         self.is_waiting = threading.Event()
         self.port = 0
         self.conversations: dict[str, list[str]] = {}
@@ -56,6 +58,7 @@ def application() -> Iterator[Application]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            served.headers[body["input"]] = {name.lower(): value for name, value in self.headers.items()}
             status, answer = served.answer(body["input"], body.get("conversation"))
             payload = json.dumps(answer).encode()
             self.send_response(status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import time
 from typing import Any
 
@@ -25,6 +26,12 @@ def collect(self: BaseTask, parts: list[Any]) -> dict[str, Any]:
 @shared_task(base=BaseTask, bind=True, name="tests.fail")
 def fail(self: BaseTask, message: str) -> None:
     raise PermanentError(message)
+
+
+@shared_task(base=BaseTask, bind=True, name="tests.log_as_library")
+def log_as_library(self: BaseTask) -> None:
+    """Log what knows nothing of tasks."""
+    logging.getLogger("some.library").warning("deep within")
 
 
 @shared_task(base=BaseTask, bind=True, name="tests.count_spared")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Mapping
+from contextvars import ContextVar, Token
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
@@ -12,6 +14,30 @@ LogFormat: TypeAlias = Literal["json", "text"]
 
 #: What every record has; whatever else is on it came with `extra` and is a field of the line.
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "data", "color_message"}
+
+#: What all lines of the context are about, such as a request or a task.
+_about: ContextVar[Mapping[str, str]] = ContextVar("log_context")
+#: Brings back what lines were about before.
+LogToken: TypeAlias = Token[Mapping[str, str]]
+
+
+def begin_log_context(**fields: str | None) -> LogToken:
+    """Let every JSON line of this context tell these fields and no others, also lines that libraries log."""
+    return _about.set(_given(fields))
+
+
+def add_to_log_context(**fields: str | None) -> None:
+    """Tell these too, until the context ends."""
+    _about.set({**_about.get({}), **_given(fields)})
+
+
+def end_log_context(token: LogToken) -> None:
+    """Tell again what was told before the context began."""
+    _about.reset(token)
+
+
+def _given(fields: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def configure_logging(level: str | int, form: LogFormat) -> None:
@@ -27,7 +53,7 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
 
 
 class JsonLines(logging.Formatter):
-    """A JSON object a line: time, level, logger, event, and the record's fields."""
+    """A JSON object a line: time, level, logger, event, what the context is about, and the record's fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -35,6 +61,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": record.getMessage(),
+            **_about.get({}),
             **fields_of(record),
         }
         if record.exc_info:

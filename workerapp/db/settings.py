@@ -14,6 +14,7 @@ from workerapp.contract.logs import LogFormat
 from workerapp.contract.outbound import REFUSED_PORTS, OutboundPolicy
 from workerapp.db.address import AddressInvalid, DatabaseAddress
 from workerapp.db.sealing import Sealer
+from workerapp.tracing.traces import NOT_INSTALLED, can_be_exported
 
 PREFIX = "GATEWAY_"
 #: Brokers that can take the place of the database, by the scheme of their URLs.
@@ -68,6 +69,10 @@ class SharedSettings(BaseSettings):
     public_url: str = Field(default="", pattern=r"^(https?://[^\s?#]+)?$")
     default_queue: str = Field(default="celery", pattern=r"^[A-Za-z0-9_.-]{1,100}$")
     log_format: LogFormat = "text"
+    #: Where traces are sent, over OTLP and HTTP, such as `http://collector:4318`; none: they are off.
+    traces_endpoint: str = Field(default="", pattern=r"^(https?://[^\s?#@]+)?$")
+    #: How many of the traces that begin here are recorded; those of callers are if the callers' are.
+    traces_ratio: float = Field(default=1.0, ge=0, le=1)
     log_level: str = Field(default="INFO", pattern=r"(?i)^(debug|info|warning|error|critical)$")
 
     @cached_property
@@ -106,6 +111,13 @@ class SharedSettings(BaseSettings):
     def _are_networks(cls, networks: str) -> str:
         OutboundPolicy.parse(networks)
         return networks
+
+    @field_validator("traces_endpoint")
+    @classmethod
+    def _can_be_exported(cls, url: str) -> str:
+        if url and not can_be_exported():
+            raise ValueError(NOT_INSTALLED)
+        return url
 
     @field_validator("secret_keys")
     @classmethod

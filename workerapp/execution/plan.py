@@ -15,8 +15,10 @@ from sqlalchemy.orm import Session
 
 from workerapp.contract.repetition import Repetition, TestsAgain
 from workerapp.contract.specs import SEED_BITS, ConfigurationSpec, EndpointSpec, RunOptions
+from workerapp.contract.trace_context import TRACEPARENT_HEADER
 from workerapp.db.statements import clause
 from workerapp.execution.named_metrics import NAMED_METRICS, read_named_metrics
+from workerapp.tracing.span import current
 
 #: So many tests of a large set are planned before its run begins, and the others while it is under way: to plan 100,000
 #: takes a second.
@@ -85,6 +87,7 @@ def plan_run(
         planned = _plan_again(db, test_run_id, repetition)
         snapshot = _snapshot_again(db, run, stored, repetition)
     snapshot |= {"test_set_version": planned.version}
+    snapshot[TRACEPARENT_HEADER] = current.get().message_headers.get(TRACEPARENT_HEADER)
     snapshot[NAMED_METRICS] = read_named_metrics(db, run, snapshot["configuration"])
     begun = {"planned": planned.results, "planning": planned.goes_on, "snapshot": Jsonb(snapshot)}
     db.execute(clause("runs", "begin"), {"run": test_run_id} | begun)

@@ -24,8 +24,11 @@ from workerapp.execution.failures import Failure, FailureReader
 from workerapp.execution.guard import guarded_session
 from workerapp.execution.pace import TooLate
 from workerapp.execution.request import RenderedRequest, RequestBuilder
+from workerapp.execution.request_spans import RequestSpans
 from workerapp.execution.response import ResponseReader
 from workerapp.execution.trace import Trace
+from workerapp.tracing.request import tell_answer
+from workerapp.tracing.span import Span
 
 #: Beside the output of a stream: milliseconds from the request to the first piece.
 FIRST_PIECE = "time_to_first_token_ms"
@@ -56,6 +59,7 @@ class _Progress:
 
     began: float
     deadline: float
+    question: Question
     trace: Trace | None = None
     attempts: int = 0
     sent: float | None = None
@@ -92,6 +96,7 @@ class Target:
         self._credentials = Credentials(spec.auth, policy, self._failures, known, self._limits.token)
         self._reader = ResponseReader(spec, self._failures)
         self._refusal = _refusal(policy, spec.url)
+        self._spans = RequestSpans(spec, self._failures.clean)
         admission = admission or sole_admission(spec.requests_per_second, self._limits.circuit_tests)
         self._pace, self._circuit = admission.pace, admission.circuit
         self._open = AsyncExitStack()
@@ -145,7 +150,7 @@ class Target:
             return Answer(error=refusal)
         # That another test tries whether the endpoint is there takes none of this one's time.
         ends_at += asyncio.get_running_loop().time() - asked_at
-        progress = _Progress(ends_at - self._per_test_timeout, ends_at, trace)
+        progress = _Progress(ends_at - self._per_test_timeout, ends_at, question, trace)
         try:
             async with asyncio.timeout_at(progress.deadline):
                 answer = await self._ask(request, progress)
@@ -199,8 +204,11 @@ class Target:
         progress.sent = loop.time()
         try:
             progress.credentials = await self._credentials.headers()
-            progress.sent = loop.time()
-            return await self._exchange(request, progress)
+            with self._spans.begin(progress.question, progress.attempts) as span:
+                progress.sent = loop.time()
+                outcome = await self._exchange(request, progress, span)
+                tell_answer(span, outcome.http_status, outcome.reason.code if isinstance(outcome, Failure) else None)
+                return outcome
         except TokenFailed as exc:
             return exc.failure
         except (aiohttp.ClientError, OutboundRefused, OSError) as exc:
@@ -208,7 +216,7 @@ class Target:
         finally:
             progress.latency_ms = _milliseconds(loop.time() - progress.sent)
 
-    async def _exchange(self, request: RenderedRequest, progress: _Progress) -> Answer | Failure:
+    async def _exchange(self, request: RenderedRequest, progress: _Progress, span: Span) -> Answer | Failure:
         assert self._session is not None, "ask inside `async with target`"
         loop, spec, sent = asyncio.get_running_loop(), self._spec, progress.sent or 0.0
         silence = asyncio.timeout(spec.first_byte_timeout)
@@ -219,7 +227,7 @@ class Target:
             if not silence.expired():
                 silence.reschedule(None)
 
-        headers = {**request.headers, **progress.credentials}
+        headers = {**request.headers, **progress.credentials, **self._spans.headers(span)}
         if progress.trace is not None:
             self._tell(progress.trace, request, headers, progress.credentials)
         sending = self._session.request(

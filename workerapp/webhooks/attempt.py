@@ -38,6 +38,8 @@ class Claim:
     #: Whether the endpoint is known to be slow or failing.
     slow: bool
     due_at: datetime
+    #: Where in a trace the run that it tells of was planned.
+    traceparent: str | None = None
 
     @property
     def fields(self) -> dict[str, Any]:

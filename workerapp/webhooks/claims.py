@@ -20,6 +20,7 @@ TAKE = """
            slow, due_at
     FROM webhook_take(%s, %s, %s, %s, %s)
 """
+TAKE_WITH_TRACE = TAKE.replace("due_at\n", "due_at, webhook_trace(organization_id, payload) AS traceparent\n")
 RECORD = "SELECT id, status, endpoint_disabled FROM webhook_record(%s, %s, %s, %s, %s, %s)"
 
 
@@ -43,8 +44,9 @@ class Backlog:
 class Claims:
     """What one dispatcher holds, over all its connections."""
 
-    def __init__(self, settings: WebhookSettings) -> None:
+    def __init__(self, settings: WebhookSettings, *, with_traces: bool = False) -> None:
         self._settings = settings
+        self._take = TAKE_WITH_TRACE if with_traces else TAKE
         self._token = uuid4()
 
     async def take(self, connection: AsyncConnection, limit: int, slow_limit: int) -> list[Claim]:
@@ -52,7 +54,7 @@ class Claims:
         settings = self._settings
         row = (limit, slow_limit, self._token, timedelta(seconds=settings.lease), len(settings.delays) + 1)
         async with connection.cursor(row_factory=class_row(Claim)) as cursor:
-            await cursor.execute(TAKE, row)
+            await cursor.execute(self._take, row)
             return await cursor.fetchall()
 
     async def record(self, connection: AsyncConnection, attempts: Sequence[Attempt]) -> list[Recorded]:

@@ -18,6 +18,7 @@ from workerapp.contract.events import EVENT_CHANNEL
 from workerapp.db.connection import LOST, AsyncConnection, connect_async
 from workerapp.db.listener import Listener
 from workerapp.settings import WorkerSettings
+from workerapp.tracing.traces import OFF, Traces
 from workerapp.webhooks.attempt import Attempt, Outcome
 from workerapp.webhooks.claims import Claims, Recorded, read_backlog
 from workerapp.webhooks.flights import Flights
@@ -41,13 +42,13 @@ GRACE = 5.0
 class Dispatch:
     """One worker's part in it, until it is stopped."""
 
-    def __init__(self, settings: WorkerSettings, metrics: WebhookMetrics) -> None:
+    def __init__(self, settings: WorkerSettings, metrics: WebhookMetrics, traces: Traces = OFF) -> None:
         self._address, self._settings, self._metrics = settings.database, settings.webhooks, metrics
         composer = Composer(settings.sealer, settings.public_url)
-        self._sender = Sender(composer, settings.outbound, self._settings)
+        self._sender = Sender(composer, settings.outbound, self._settings, traces)
         self._wake = asyncio.Event()
         self._flights = Flights(self._sender.attempt, self._settings, metrics, self._hear)
-        self._claims = Claims(self._settings)
+        self._claims = Claims(self._settings, with_traces=bool(settings.traces_endpoint))
         self._looks = Looks(self._settings.pause)
         #: When it is told next; never, if nobody asks.
         self._backlog_at = 0.0 if settings.worker_metrics_port else float("inf")

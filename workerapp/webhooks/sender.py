@@ -17,9 +17,13 @@ from workerapp.db.sealing import SealingUnavailable
 from workerapp.execution.failures import FailureReader, retry_after
 from workerapp.execution.guard import guarded_session, read_for
 from workerapp.setting_groups import WebhookSettings
+from workerapp.tracing.request import names_a_trace, tell_answer
+from workerapp.tracing.span import Span, ending
+from workerapp.tracing.traces import OFF, Traces
 from workerapp.webhooks.attempt import Attempt, Claim, Outcome
 from workerapp.webhooks.lateness import Lateness, Stopwatch
 from workerapp.webhooks.message import Composer, Message
+from workerapp.webhooks.span import begin_delivery
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +43,10 @@ _OK, _REDIRECT, _CLIENT_ERROR = 200, 300, 400
 class Sender:
     """Sends while it is entered, any number of messages at once."""
 
-    def __init__(self, composer: Composer, policy: OutboundPolicy, settings: WebhookSettings) -> None:
-        self._composer, self._policy, self._settings = composer, policy, settings
+    def __init__(
+        self, composer: Composer, policy: OutboundPolicy, settings: WebhookSettings, traces: Traces = OFF
+    ) -> None:
+        self._composer, self._policy, self._settings, self._traces = composer, policy, settings, traces
         self._lateness = Lateness()
         self._opened = AsyncExitStack()
         self._session: aiohttp.ClientSession | None = None
@@ -63,18 +69,19 @@ class Sender:
             return Attempt(claim=claim, outcome=Outcome.FAILED, error=storable_text(str(refusal))[:ERROR_LENGTH])
         except SealingUnavailable:
             return Attempt(claim=claim, outcome=Outcome.FAILED, error=UNSEALED)
-        with self._lateness.measuring() as stopwatch:
-            return await self._request(claim, message, stopwatch)
+        with ending(begin_delivery(self._traces, claim)) as span, self._lateness.measuring() as stopwatch:
+            return await self._request(claim, message, stopwatch, span)
 
-    async def _request(self, claim: Claim, message: Message, stopwatch: Stopwatch) -> Attempt:
+    async def _request(self, claim: Claim, message: Message, stopwatch: Stopwatch, span: Span) -> Attempt:
         timeout = self._settings.timeout
         failures = FailureReader(
             URL(message.url), message.headers, excerpt_length=self._settings.excerpt_length, secrets=message.secrets
         )
         try:
-            return await self._post(claim, message, failures, stopwatch)
+            return await self._post(claim, message, failures, stopwatch, span)
         except (aiohttp.ClientError, OutboundRefused, OSError) as error:
             failure = failures.of_exception(error, connect_timeout=timeout, timeout=timeout)
+            span.fail(failure.reason.code)
             return Attempt(
                 claim=claim,
                 outcome=Outcome.FAILED,
@@ -82,11 +89,17 @@ class Sender:
                 duration_ms=stopwatch.passed,
             )
 
-    async def _post(self, claim: Claim, message: Message, failures: FailureReader, stopwatch: Stopwatch) -> Attempt:
+    async def _post(
+        self, claim: Claim, message: Message, failures: FailureReader, stopwatch: Stopwatch, span: Span
+    ) -> Attempt:
         assert self._session is not None, "attempt inside `async with sender`"
-        sending = self._session.post(message.url, data=message.body, headers=message.headers, allow_redirects=False)
-        async with sending as response:
+        own = message.headers
+        headers = own if names_a_trace(own) else {**own, **span.request_headers}
+        async with self._session.post(
+            message.url, data=message.body, headers=headers, allow_redirects=False
+        ) as response:
             duration_ms = stopwatch.waited
+            tell_answer(span, response.status)
             outcome = _outcome(response.status)
             return Attempt(
                 claim=claim,

@@ -49,7 +49,7 @@ class Dispatcher(threading.Thread):
 
     def __init__(self, app: WorkerApp) -> None:
         super().__init__(name="webhooks", daemon=True)
-        self._dispatch = Dispatch(app.settings, app.metrics.webhooks)
+        self._dispatch = Dispatch(app.settings, app.metrics.webhooks, app.traces)
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._loop = self._runner.get_loop()
         self._loop.set_default_executor(FreeThreads())

@@ -154,7 +154,7 @@ GRANT EXECUTE ON FUNCTION
     finish_task_of_group(run_group), revoked_error(text),
     webhook_take(integer, integer, uuid, interval, integer),
     webhook_record(uuid, jsonb, double precision[], double precision, interval, integer), webhook_release(uuid, uuid[]),
-    webhook_sweep(integer), webhook_backlog(),
+    webhook_sweep(integer), webhook_backlog(), webhook_trace(uuid, jsonb),
     fair_share(uuid, uuid, integer, interval), take_share(uuid, uuid, integer, integer, integer, interval, interval)
     TO worker_rw;
 

@@ -201,6 +201,13 @@ BEGIN
     JOIN webhook_endpoint e ON e.id = d.webhook_endpoint_id;
 END $$;
 
+-- Where in a trace the run of a payload was planned, for what delivers it; null for what is of no run.
+CREATE OR REPLACE FUNCTION webhook_trace(p_organization uuid, p_payload jsonb) RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
+    SELECT snapshot ->> 'traceparent' FROM test_run
+    WHERE id = (p_payload #>> '{data,test_run_id}')::uuid AND organization_id = p_organization
+$$;
+
 -- Holds endpoints that have a rate until the next attempts may begin.
 CREATE OR REPLACE FUNCTION webhook_reserve(p_ids uuid[], p_token uuid) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
