@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from time import monotonic
 from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.outbox import enqueue
+from gateway.submission.metrics import SubmissionMetrics
 from workerapp.app import Producer
 from workerapp.contract.caller import Caller
 from workerapp.contract.tasks import RUN_GROUP_HEADER, TEST_RUN_HEADER
@@ -39,8 +41,8 @@ class LaunchOptions:
 class Launcher:
     """Submits tasks for a caller, in the transaction of the caller's request."""
 
-    def __init__(self, producer: Producer) -> None:
-        self._producer = producer
+    def __init__(self, producer: Producer, metrics: SubmissionMetrics) -> None:
+        self._producer, self._metrics = producer, metrics
 
     async def task_launcher(
         self,
@@ -76,8 +78,10 @@ class Launcher:
         if options.run_group_id is not None:
             headers[RUN_GROUP_HEADER] = str(options.run_group_id)
         task_id = options.task_id or str(uuid4())
+        began = monotonic()
         messages = self._producer.messages(
             task, tuple(args), dict(kwargs), headers=headers, task_id=task_id, **options.publishing()
         )
         await enqueue(connection, messages)
+        self._metrics.submit(task, monotonic() - began)
         return task_id

@@ -17,6 +17,7 @@ import psycopg
 from workerapp.contract.events import CONTROL_CHANNEL, EVENT_CHANNEL
 from workerapp.db.statements import load
 from workerapp.execution.coordination import Coordination
+from workerapp.execution.measures import OPEN, SETTLED, TESTS, TESTS_UNDER_WAY, WRITES
 from workerapp.execution.places import Places
 from workerapp.execution.trial import LeasedTest, Trials, Unopened
 from workerapp.setting_groups import LaneSettings
@@ -147,7 +148,10 @@ class Lane:
                     continue
                 self._executing += 1
                 try:
-                    self._finished.append(json.dumps(await self._trials.execute(test)))
+                    with TESTS_UNDER_WAY.one_more():
+                        result = await self._trials.execute(test)
+                    TESTS.add(result["status"])
+                    self._finished.append(json.dumps(result))
                 finally:
                     self._executing -= 1
                     self._in_hand -= 1
@@ -179,12 +183,15 @@ class Lane:
         batch = self._next_batch()
         if not batch:
             return
+        began = monotonic()
         row = await fetch(self._connection, "record", self._keys | {"results": f"[{','.join(batch)}]"})
+        has_settled = row is not None and row["record_results"] is not None
+        WRITES.observe(monotonic() - began, SETTLED if has_settled else OPEN)
         await self._connection.execute("SELECT pg_notify(%s, '')", (EVENT_CHANNEL,))
         del self._finished[: len(batch)]
         self._written = len(batch)
         self.recorded += len(batch)
-        self._stopped = self._stopped or (row is not None and row["record_results"] is not None)
+        self._stopped = self._stopped or has_settled
         self._changed.set()
 
     def _next_batch(self) -> list[str]:
