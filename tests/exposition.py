@@ -17,7 +17,8 @@ def read(text: str) -> dict[str, float]:
 
 def families(text: str) -> set[str]:
     """The names of ours, as queries have them: without the suffixes that a histogram's series have."""
-    found = [family for family in text_string_to_metric_families(text) if family.name.startswith("gateway_")]
+    every = [family for family in text_string_to_metric_families(text) if family.name.startswith("gateway_")]
+    found = [family for family in every if not family.name.endswith("_created")]
     return {f"{family.name}_total" if family.type == "counter" else family.name for family in found}
 
 

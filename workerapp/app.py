@@ -34,6 +34,7 @@ WORKER_STEPS = (
     "workerapp.metrics:MetricsStep",
     "workerapp.backlog:BacklogStep",
     "workerapp.port:PortStep",
+    "workerapp.watchdog:WatchdogStep",
 )
 CONSUMER, TICKING = "workerapp.consumer:Consumer", "workerapp.consumer:Ticking"
 

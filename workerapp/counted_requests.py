@@ -12,10 +12,9 @@ from enum import StrEnum
 from functools import wraps
 from typing import Any
 
-from billiard.einfo import ExceptionWithTraceback
-from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
 from celery import Celery
-from celery.exceptions import Ignore, Reject, Retry
+from celery.exceptions import Ignore, Reject, Retry, Terminated, TimeLimitExceeded, WorkerLostError
+from celery.worker.request import ExceptionWithTraceback
 from kombu.utils.imports import symbol_by_name
 
 from workerapp.task_metrics import TaskMetrics

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from billiard.process import current_process
 from celery import bootsteps, signals
+from celery.utils.log import current_process_index
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 
 from workerapp.backlog_metrics import BacklogMetrics
@@ -64,4 +64,4 @@ class MetricsStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has 
 
 def _take_row(**_: Any) -> None:
     """In a process of the pool: the one before it in the same place is gone. The first row is the main process's."""
-    BOARD.take_row(current_process().index + 1)
+    BOARD.take_row(current_process_index())
