@@ -35,6 +35,7 @@ WORKER_STEPS = (
     "workerapp.backlog:BacklogStep",
     "workerapp.port:PortStep",
     "workerapp.watchdog:WatchdogStep",
+    "workerapp.exit_status:ExitStatusStep",
 )
 CONSUMER, TICKING = "workerapp.consumer:Consumer", "workerapp.consumer:Ticking"
 

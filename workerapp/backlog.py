@@ -24,10 +24,10 @@ logger = logging.getLogger(__name__)
 
 QUEUES = "SELECT queue, ready, delayed, leased, published, ready_since FROM queue_backlog()"
 OPEN = "SELECT tasks, runs, tests, overdue_since, workers, swept_at FROM open_work(make_interval(secs => %s))"
-#: Between two looks.
-PAUSE = 5.0
+#: Between two looks, at least and at most.
+PAUSE, LONGEST_PAUSE = 5.0, 300.0
 #: A look takes no more than this part of the time: a long one is not followed so soon by another.
-SHARE = 0.01
+SHARE = 0.02
 #: A worker that has not reported for so long is not there.
 DEAD_AFTER_SECONDS = 15.0
 
@@ -125,4 +125,4 @@ def pause_after(look: Callable[[], None], clock: Callable[[], float] = time.mono
     """Look, and tell how long to wait before the next time."""
     began = clock()
     look()
-    return max(PAUSE, (clock() - began) / SHARE)
+    return min(max(PAUSE, (clock() - began) / SHARE), LONGEST_PAUSE)
