@@ -51,6 +51,13 @@ class Board:
         with self._lock:
             self._numbers[self._start + cell] += amount
 
+    def add_both(self, one: int, amount: float, other: int, more: float) -> None:
+        """Add to two of them."""
+        numbers, start = self._numbers, self._start
+        with self._lock:
+            numbers[start + one] += amount
+            numbers[start + other] += more
+
     def total(self, cell: int) -> float:
         """What all processes have counted in it, those that are gone too."""
         numbers = self._numbers

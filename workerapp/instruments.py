@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from math import inf
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -57,14 +56,13 @@ class Level(Instrument):
         super().__init__(name, means, board=board)
         self._cell = board.reserve(1, momentary=True)
 
-    @contextmanager
-    def one_more(self) -> Iterator[None]:
-        """While the block lasts."""
+    def rise(self) -> None:
+        """By one."""
         self._board.add(self._cell, 1.0)
-        try:
-            yield
-        finally:
-            self._board.add(self._cell, -1.0)
+
+    def fall(self) -> None:
+        """By one."""
+        self._board.add(self._cell, -1.0)
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily(self._name, self._means, self._board.total(self._cell))
@@ -86,18 +84,19 @@ class Durations(Instrument):
         super().__init__(name, means, label, values, board=board)
         self._buckets = tuple(buckets)
         #: For each value a cell for each bucket, one for what is longer than all, and one for the sum.
-        self._cells = {value: board.reserve(len(self._buckets) + 2) for value in self._values}
+        self._sum = len(self._buckets) + 1
+        self._cells = {value: board.reserve(self._sum + 1) for value in self._values}
 
     def observe(self, seconds: float, value: str = _NONE) -> None:
         """Something has taken so long."""
         first = self._cells[value]
-        self._board.add(first + bisect_left(self._buckets, seconds), 1.0)
-        self._board.add(first + len(self._buckets) + 1, seconds)
+        bucket = bisect_left(self._buckets, seconds)
+        self._board.add_both(first + bucket, 1.0, first + self._sum, seconds)
 
     def collect(self) -> Iterator[Metric]:
         family = HistogramMetricFamily(self._name, self._means, labels=self._labels)
         for value, first in self._cells.items():
-            total = self._board.total(first + len(self._buckets) + 1)
+            total = self._board.total(first + self._sum)
             family.add_metric(self._told(value), list(self._cumulated(first)), total)
         yield family
 

@@ -55,13 +55,12 @@ def test_who_takes_the_place_of_another_counts_on(board: Board) -> None:
 
 def test_a_level_of_a_process_that_is_gone_goes_with_the_next_in_its_place(board: Board) -> None:
     level = Level("gateway_things_active", "x", board=board)
-    kept = level.one_more()
-    in_child(board, 1, kept.__enter__)
+    in_child(board, 1, level.rise)
+    level.rise()
+    assert told(level) == {"gateway_things_active": 2}
+    in_child(board, 1, lambda: None)
     assert told(level) == {"gateway_things_active": 1}
-    with level.one_more():
-        assert told(level) == {"gateway_things_active": 2}
-        in_child(board, 1, lambda: None)
-        assert told(level) == {"gateway_things_active": 1}
+    level.fall()
     assert told(level) == {"gateway_things_active": 0}
 
 

@@ -147,12 +147,13 @@ class Lane:
                 if self._is_ending:
                     continue
                 self._executing += 1
+                TESTS_UNDER_WAY.rise()
                 try:
-                    with TESTS_UNDER_WAY.one_more():
-                        result = await self._trials.execute(test)
+                    result = await self._trials.execute(test)
                     TESTS.add(result["status"])
                     self._finished.append(json.dumps(result))
                 finally:
+                    TESTS_UNDER_WAY.fall()
                     self._executing -= 1
                     self._in_hand -= 1
                     self._tell()

@@ -13,6 +13,8 @@ _STATEMENT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1
 ANSWERED = "answered"
 #: The test's time was over, or its run ended, before the request did.
 BROKEN_OFF = "broken_off"
+#: A slice of a lane that ended by an error.
+BROKEN = "broken"
 SCORED, FAILED = "scored", "failed"
 SETTLED, OPEN = "true", "false"
 
@@ -20,8 +22,8 @@ SLICES = Count(
     "gateway_lane_slices",
     "Slices of lanes that have ended.",
     "outcome",
-    # As SliceOutcome has them; `broken` is one that ended by an error.
-    ("finished", "continues", "busy", "passed", "broken"),
+    # The first four are those of SliceOutcome.
+    ("finished", "continues", "busy", "passed", BROKEN),
 )
 LANES = Level("gateway_lanes_active", "Slices of lanes under way.")
 TESTS = Count(
