@@ -44,7 +44,7 @@ class _Handler(WSGIRequestHandler):
 
 
 class PortStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
-    """Answers while the worker runs; one that cannot have its port works on without."""
+    """Answers until the process ends, while the worker stops too; one that cannot have its port works on without."""
 
     requires = (ServingCheck,)
 
@@ -67,11 +67,15 @@ class PortStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no 
         threading.Thread(target=self._server.serve_forever, name="port", daemon=True).start()
 
     def stop(self, worker: Any) -> None:
+        """What it finishes now is still counted, and whoever asks is told that it stops."""
+
+    terminate = stop
+
+    def shut(self) -> None:
+        """Answer no more."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
-
-    terminate = stop
 
 
 def answers(app: WorkerApp) -> Answer:

@@ -196,7 +196,22 @@ def test_a_worker_without_its_database_is_not_ready_and_left_alone(
     until(lambda: status("/readyz") == 200, 30)
 
 
-def test_a_worker_that_is_interrupted_and_stops_in_good_order_has_not_failed(module_database: TestDatabase) -> None:
-    with Worker(module_database, concurrency=1) as interrupted:
+def test_a_worker_that_stops_says_so_and_one_that_is_interrupted_has_not_failed(
+    module_database: TestDatabase, client: Client
+) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    environment = {
+        "GATEWAY_WORKER_METRICS_PORT": str(port),
+        "GATEWAY_WORKER_LIVE_SECONDS": "1",
+        "GATEWAY_DEFAULT_QUEUE": "stopping",
+    }
+    with Worker(module_database, concurrency=1, environment=environment) as interrupted:
+        held = send(module_database, client.organization_id, "tests.hold", 60, queue="stopping")
+        until(lambda: scrape(url)["gateway_worker_tasks_active"] == 1)
         os.kill(interrupted.pid, signal.SIGINT)
+        until(lambda: httpx.get(f"{url}/readyz").text == "the worker is stopping\n")
+        answers = {httpx.get(f"{url}/healthz").status_code for _ in range(50)}
+        client.post(f"/v1/tasks/{held}/cancel", {})
         assert interrupted.ended() == 0
+    assert answers == {200}

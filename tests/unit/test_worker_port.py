@@ -20,7 +20,7 @@ def worker(port: int) -> Any:
     return SimpleNamespace(app=SimpleNamespace(settings=settings, metrics=WorkerMetrics(), pulse=Pulse(60)))
 
 
-def test_it_is_served_while_the_worker_runs() -> None:
+def test_it_is_served_until_the_process_ends() -> None:
     port = free_port()
     running = worker(port)
     step = PortStep(running)
@@ -31,6 +31,8 @@ def test_it_is_served_while_the_worker_runs() -> None:
     assert httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
     assert httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 503, "it has not reported yet"
     step.stop(running)
+    assert httpx.get(f"http://127.0.0.1:{port}/metrics").status_code == 200, "it may take a while to stop"
+    step.shut()
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{port}/metrics")
 
@@ -45,5 +47,5 @@ def test_a_port_that_is_taken_is_told_and_the_worker_works_on(caplog: pytest.Log
         running = worker(taken.getsockname()[1])
         step = PortStep(running)
         step.start(running)
-        step.stop(running)
+        step.shut()
     assert [record.message for record in caplog.records] == ["worker_metrics_unavailable"]
