@@ -38,6 +38,7 @@ class WorkerMetrics:
             "When this worker last wrote its row; 0 if never.",
             registry=self.registry,
         )
+        self.healthy = Gauge("gateway_worker_healthy", "Whether `/healthz` answers 200.", registry=self.registry)
         build = Gauge("gateway_worker_info", "1, with the version.", ["version"], registry=self.registry)
         build.labels(installed_version()).set(1)
         ProcessCollector(registry=self.registry)

@@ -55,7 +55,8 @@ class PortStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no 
         return bool(worker.app.settings.worker_metrics_port)
 
     def start(self, worker: Any) -> None:
-        settings = worker.app.settings
+        settings, pulse = worker.app.settings, worker.app.pulse
+        worker.app.metrics.healthy.set_function(lambda: float(pulse.health().is_well))
         host, port = settings.worker_metrics_host, settings.worker_metrics_port
         try:
             self._server = make_server(host, port, answers(worker.app), _Server, _Handler)

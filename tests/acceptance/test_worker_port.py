@@ -162,6 +162,7 @@ def test_a_worker_whose_main_loop_stands_still_is_not_healthy_until_it_turns_aga
     app.close()
     until(lambda: status("/healthz") == 503)
     assert httpx.get(f"{URL}/healthz").text == "the main loop stands still\n"
+    assert scrape(URL)["gateway_worker_healthy"] == 0
     until(lambda: status("/healthz") == status("/readyz") == 200)
 
 
