@@ -32,6 +32,7 @@ from gateway.launcher import Launcher
 from gateway.metrics import Metrics
 from gateway.middleware import BodyLimit, BodyLimits, RequestContext, request_id, trace_id
 from gateway.outbox import Hints
+from gateway.pool import timed_pool
 from gateway.quotas.buckets import Clock, Rate
 from gateway.quotas.capacity import Capacity
 from gateway.quotas.plan_finder import PlanFinder
@@ -114,7 +115,8 @@ def _layers(settings: GatewaySettings, metrics: Metrics, traces: Traces) -> list
 async def _lifespan(
     settings: GatewaySettings, hub: Hub, metrics: Metrics, clock: Clock, traces: Traces
 ) -> AsyncIterator[State]:
-    engine = make_engine(settings)
+    engine = make_engine(settings, timed_pool(metrics.pool_waits.observe))
+    metrics.pool.watch(engine, settings.pool_size + settings.pool_overflow)
     keys = KeyFinder(engine, cache_seconds=settings.key_cache_seconds, cache_size=settings.key_cache_size)
     key_watch = KeyWatch(keys)
     jwts = make_jwts(settings, engine)
@@ -134,9 +136,9 @@ async def _lifespan(
         stream_tokens=StreamTokens(
             engine, seconds=settings.stream_token_seconds, cache_seconds=settings.key_cache_seconds
         ),
-        launcher=Launcher(Producer(settings.default_queue)),
+        launcher=Launcher(Producer(settings.default_queue), metrics.submissions),
         task_types=TaskTypes(engine, settings, clock),
-        hints=Hints(engine),
+        hints=Hints(engine, metrics.submissions),
         hub=hub,
         log=EventLog(engine),
         tail=tail,

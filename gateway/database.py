@@ -8,6 +8,7 @@ import asyncpg
 from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from gateway.settings import GatewaySettings
 
@@ -32,7 +33,9 @@ class NotMigrated(DatabaseUnreachable):
     """The database has no schema or no roles yet."""
 
 
-def make_engine(settings: GatewaySettings) -> AsyncEngine:
+def make_engine(
+    settings: GatewaySettings, poolclass: type[AsyncAdaptedQueuePool] = AsyncAdaptedQueuePool
+) -> AsyncEngine:
     """Build the pool; it connects when it is first used."""
     arguments = _connect_arguments(settings)
 
@@ -42,6 +45,7 @@ def make_engine(settings: GatewaySettings) -> AsyncEngine:
     engine = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=connect,
+        poolclass=poolclass,
         pool_size=settings.pool_size,
         max_overflow=settings.pool_overflow,
         pool_timeout=settings.pool_timeout_seconds,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from time import monotonic
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.middleware import request_id
 from gateway.outbox import enqueue
+from gateway.submission.metrics import SubmissionMetrics
 from workerapp.app import Producer
 from workerapp.contract.caller import USER_HEADER, Caller
 from workerapp.contract.tasks import REQUEST_HEADER, RUN_GROUP_HEADER, TEST_RUN_HEADER
@@ -41,8 +43,8 @@ class LaunchOptions:
 class Launcher:
     """Submits tasks for a caller, in the transaction of the caller's request."""
 
-    def __init__(self, producer: Producer) -> None:
-        self._producer = producer
+    def __init__(self, producer: Producer, metrics: SubmissionMetrics) -> None:
+        self._producer, self._metrics = producer, metrics
 
     async def task_launcher(
         self,
@@ -78,6 +80,7 @@ class Launcher:
         if options.run_group_id is not None:
             headers[RUN_GROUP_HEADER] = str(options.run_group_id)
         task_id = options.task_id or str(uuid4())
+        began = monotonic()
         with part(Kind.PRODUCER, f"send {task}", _attributes(task, task_id, headers)) as span:
             messages = self._producer.messages(
                 task,
@@ -89,6 +92,7 @@ class Launcher:
             )
             span.tell({"messaging.destination.name": messages[0].queue})
             await enqueue(connection, messages)
+        self._metrics.submit(task, monotonic() - began)
         return task_id
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from starlette.types import Scope
 
+from gateway.pool import PoolCollector
 from gateway.quotas.refusals import Limit
 from gateway.stream.hub import Hub, Room
 from gateway.stream.hub_collector import HubCollector
 from gateway.stream.metrics import StreamMetrics
 from gateway.stream.settings import StreamSettings
+from gateway.submission.metrics import SubmissionMetrics
 
 _DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_WAIT_BUCKETS = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2.5, 5)
 _WEBSOCKET = "WEBSOCKET"
 _METHODS = frozenset({_WEBSOCKET, "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _OTHER = "other"
@@ -35,6 +38,15 @@ class Metrics:
         )
         for room in set(Room) - {Room.FREE}:
             self._refused.labels(room)
+        self.submissions = SubmissionMetrics(self._registry)
+        self.pool = PoolCollector()
+        self._registry.register(self.pool)
+        self.pool_waits = Histogram(
+            "gateway_database_pool_wait_seconds",
+            "From asking for a connection of the pool until there was one, or none.",
+            buckets=_WAIT_BUCKETS,
+            registry=self._registry,
+        )
         self._reached = Counter(
             "gateway_limits_reached", "Requests refused by a limit.", ["limit"], registry=self._registry
         )

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gateway.submission.metrics import SubmissionMetrics
 from workerapp.capture import CapturedMessage
 from workerapp.contract.events import EVENT_CHANNEL, QUEUE_CHANNEL
 from workerapp.db.direct import DirectStatement
@@ -36,8 +37,8 @@ class Hints:
     database across the commit. A lost hint costs the listeners' polling interval and nothing else.
     """
 
-    def __init__(self, engine: AsyncEngine, interval: float = 0.02) -> None:
-        self._engine = engine
+    def __init__(self, engine: AsyncEngine, metrics: SubmissionMetrics, interval: float = 0.02) -> None:
+        self._engine, self._metrics = engine, metrics
         self._interval = interval
         self._channels: set[str] = set()
         self._sender: asyncio.Task[None] | None = None
@@ -63,6 +64,8 @@ class Hints:
             try:
                 async with self._engine.connect() as connection:
                     await connection.execute(NOTIFY, {"channels": channels})
+                self._metrics.hints.labels("sent").inc()
             except (SQLAlchemyError, OSError) as error:
                 logger.warning("hint_not_sent", extra={"error": type(error).__name__})
+                self._metrics.hints.labels("lost").inc()
             await asyncio.sleep(self._interval)

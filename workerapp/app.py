@@ -17,8 +17,9 @@ from workerapp.contract.logs import configure_logging
 from workerapp.db.engine import WorkerDatabase
 from workerapp.db.settings import AMQP_SCHEMES
 from workerapp.garbage import spare_the_old
-from workerapp.metrics import MetricsStep, WorkerMetrics
+from workerapp.metrics import WorkerMetrics
 from workerapp.outbox import Outbox, OutboxAMQP, ask_before_execution
+from workerapp.pulse import Pulse
 from workerapp.redis_leases import RedisLeases
 from workerapp.relay import RelayStep
 from workerapp.serving import ServingCheck
@@ -30,7 +31,16 @@ from workerapp.tracing.traces import Traces, make_traces
 
 BACKEND = "workerapp.backend:PostgresBackend"
 #: By name: only a worker needs what they import.
-CONTROL_STEP, DISPATCHER_STEP = "workerapp.control:ControlStep", "workerapp.webhooks.step:DispatcherStep"
+WORKER_STEPS = (
+    "workerapp.control:ControlStep",
+    "workerapp.webhooks.step:DispatcherStep",
+    "workerapp.metrics:MetricsStep",
+    "workerapp.backlog:BacklogStep",
+    "workerapp.port:PortStep",
+    "workerapp.watchdog:WatchdogStep",
+    "workerapp.exit_status:ExitStatusStep",
+)
+CONSUMER, TICKING = "workerapp.consumer:Consumer", "workerapp.consumer:Ticking"
 
 
 class Loader(AppLoader):  # type: ignore[misc]  # Celery has no types
@@ -53,6 +63,7 @@ class WorkerApp(Celery):  # type: ignore[misc]  # Celery has no types
     database: WorkerDatabase
     metrics: WorkerMetrics
     traces: Traces
+    pulse: Pulse
     #: None where the queue is in the database.
     outbox: Outbox | None = None
 
@@ -71,8 +82,10 @@ def make_app(settings: WorkerSettings) -> WorkerApp:
     app.database = WorkerDatabase(settings.database)
     app.metrics = WorkerMetrics()
     app.traces = make_traces(settings.traces_endpoint, settings.traces_ratio, SERVICE)
+    app.pulse = Pulse(settings.worker_live_seconds)
     app.conf.update(_configuration(settings))
-    app.steps["worker"].update({ServingCheck, SweeperStep, MetricsStep, CONTROL_STEP, DISPATCHER_STEP})
+    app.steps["worker"].update({ServingCheck, SweeperStep, *WORKER_STEPS})
+    app.steps["consumer"].add(TICKING)
     surround_tasks()
     if not settings.broker_is_database:
         _use_outbox(app)
@@ -141,6 +154,7 @@ def _configuration(settings: WorkerSettings) -> dict[str, Any]:
         "worker_concurrency": settings.worker_concurrency,
         "worker_prefetch_multiplier": settings.worker_prefetch_multiplier,
         "worker_max_tasks_per_child": settings.worker_max_tasks_per_child,
+        "worker_consumer": CONSUMER,
         # Flower turns them on by remote control while it watches; unwatched they would double the work of a short task.
         "worker_send_task_events": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,

@@ -90,7 +90,8 @@ class PostgresBackend(ChordJoiner):
                 self._end(task_id, exc, request, False, state, traceback)
             mark(task_id, exc, traceback, request, store_result, call_errbacks, state)
 
-        linked = request is not None and bool(request.chord or request.errbacks or request.chain)
+        # What Celery makes of a message whose task no worker has is no whole request.
+        linked = any(getattr(request, name, None) for name in ("chord", "errbacks", "chain"))
         self._together(request, fail, linked=linked)
 
     def mark_as_revoked(

@@ -33,6 +33,7 @@ SIGNAL = "SIGKILL"
 #: How long the end of the process waits for the last word to the database.
 FAREWELL_SECONDS = 1.0
 LISTEN = f"LISTEN {CONTROL_CHANNEL}"
+STATEMENT_TIMEOUT = "SELECT set_config('statement_timeout', %s, false)"
 NOTIFY = "SELECT pg_notify(%s, ''), pg_notify(%s, '')"
 
 
@@ -49,6 +50,10 @@ class ControlStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has 
         control.start()
         atexit.register(control.close)
 
+    def close(self, worker: Any) -> None:
+        """The worker begins to stop."""
+        worker.app.pulse.end()
+
 
 class Control(threading.Thread):
     """Reports on every hint and every few seconds; while the database is away it tries again."""
@@ -59,6 +64,7 @@ class Control(threading.Thread):
         self._heartbeat = Heartbeat(worker)
         self._types = TypeReports(worker.app)
         self._settings = worker.app.settings
+        self._pulse, self._metrics = worker.app.pulse, worker.app.metrics
         self._stopping = threading.Event()
         #: What has been told to stop; what had not begun then is stopped when it begins.
         self._told: WeakSet[Any] = WeakSet()
@@ -74,8 +80,10 @@ class Control(threading.Thread):
             except LOST as error:
                 logger.log(logging.DEBUG if failing else logging.WARNING, "control_interrupted", extra=_reason(error))
                 failing = True
+                self._pulse.lose()
             except Exception:
                 logger.exception("control_failed")
+                self._pulse.lose()
             self._stopping.wait(self._settings.report_seconds)
 
     def close(self) -> None:
@@ -92,10 +100,14 @@ class Control(threading.Thread):
     def _serve(self, connection: Connection) -> None:
         """Listen first, then look: nothing is missed."""
         connection.execute(LISTEN)
+        # Whoever waits for a lock does not wait for ever, and can say so.
+        connection.execute(STATEMENT_TIMEOUT, (f"{self._settings.worker_live_seconds / 4:g}s",))
         while not self._stopping.is_set():
             self._types.report(connection)
             for task_id in self._heartbeat.report(connection):
                 self._in_main_loop(task_id)
+            self._pulse.report()
+            self._metrics.reported.set_to_current_time()
             for _ in connection.notifies(timeout=self._settings.report_seconds, stop_after=1):
                 pass
 

@@ -11,6 +11,7 @@ import base64
 import logging
 import select
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -98,8 +99,10 @@ class Relay(threading.Thread):
                 fields = {"error": type(error).__name__, "reason": str(error).strip()}
                 logger.log(logging.DEBUG if self._failing else logging.WARNING, "relay_interrupted", extra=fields)
                 self._failing = True
+                self._app.metrics.relay.interruptions.inc()
             except Exception:
                 logger.exception("relay_failed")
+                self._app.metrics.relay.interruptions.inc()
             self._stopping.wait(self._settings.pause)
 
     def stop(self) -> None:
@@ -129,11 +132,13 @@ class Batches:
         self._connection = connection
         self._channel = channel
         self._producer = Producer(channel, auto_declare=False)
+        self._metrics = app.metrics.relay
         self._token = uuid4()
 
     def pass_on(self) -> int:
         """Publish what may leave now; returns how many."""
         row = (self._settings.batch, self._settings.ahead, self._token, LEASE)
+        began = time.monotonic()
         taken = [Waiting(*found) for found in self._connection.execute(TAKE, row)]
         done: list[int] = []
         try:
@@ -142,6 +147,8 @@ class Batches:
                 done.append(waiting.id)
         finally:
             self._settle(done, [waiting.id for waiting in taken[len(done) :]])
+        if taken:
+            self._metrics.batches.observe(time.monotonic() - began)
         return len(taken)
 
     def _pass(self, waiting: Waiting) -> None:
@@ -151,6 +158,7 @@ class Batches:
             self._publish(waiting)
         elif self._is_empty(queue):
             logger.warning("message_published_again", extra={"message_id": waiting.id, "queue": waiting.queue})
+            self._metrics.again.inc()
             self._publish(waiting)
 
     def _is_empty(self, queue: Queue) -> bool:
@@ -176,6 +184,7 @@ class Batches:
             reply_to=properties.get("reply_to"),
             confirm_timeout=CONFIRM_SECONDS,
         )
+        self._metrics.messages.inc()
 
     def _priority(self, properties: dict[str, Any]) -> int:
         """None in Redis, where kombu takes the lowest for the most urgent: what is there stays in its order."""

@@ -138,6 +138,8 @@ class WorkerSettings(SharedSettings):
     #: Where the worker tells Prometheus of itself; 0: nowhere.
     worker_metrics_port: int = Field(default=0, ge=0, le=65_535)
     worker_metrics_host: str = "127.0.0.1"
+    #: Seconds that a worker's main loop may stand still, and its reports may be missing, before it counts as dead.
+    worker_live_seconds: float = Field(default=60, ge=1)
 
     sweep_pause_seconds: float = Field(default=5, gt=0)
     sweep_batch: int = Field(default=100, ge=1)

@@ -91,6 +91,8 @@ class Sweep:
         self._connection = connection
         self._node = node
         self._next_time = 0.0
+        for step in (*REPAIR, *RETENTION):
+            app.metrics.sweeps.show_zeros(step.name)
 
     def run(self, steps: tuple[Step, ...]) -> int:
         """Run the steps in their order; returns how much there was to do."""
@@ -119,5 +121,6 @@ class Sweep:
         if done:
             fields = {"step": step.name, "done": done, "seconds": round(seconds, 3), "node": self._node}
             logger.info("sweep_step_done", extra=fields)
+        self._app.metrics.sweeps.count(step.name, done=done, seconds=seconds, failed=error is not None)
         self._connection.execute(RECORD, (step.name, self._node, done, seconds, error))
         return done

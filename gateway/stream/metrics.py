@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Self
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from workerapp.contract.states import FINAL_RUN_STATUSES
+
 #: Seconds from the write of an event to its publication: a poll's pause is 25 ms, an outage lasts minutes.
 _LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+
+_SETTLED = {f"test_run.{status}": status for status in FINAL_RUN_STATUSES}
 
 
 class Protocol(StrEnum):
@@ -40,6 +46,9 @@ class StreamMetrics:
         self.events_read = Counter("gateway_tail_events_read", "Events the tail has read.", registry=to)
         self.events_published = Counter(
             "gateway_tail_events_published", "Events the tail has read that somebody here had asked for.", registry=to
+        )
+        self._settled = Counter(
+            "gateway_runs_settled", "Runs that have ended, as the tail has read it.", ["status"], registry=to
         )
         self.lag = Histogram(
             "gateway_tail_lag_seconds",
@@ -74,6 +83,13 @@ class StreamMetrics:
         self._ended = Counter("gateway_streams_ended", "Streams that ended.", ["protocol", "reason"], registry=to)
         self._show_zeros()
 
+    def read(self, types: Iterable[str]) -> None:
+        """Count the events of a page by what they tell."""
+        for type_ in types:
+            status = _SETTLED.get(type_)
+            if status is not None:
+                self._settled.labels(status).inc()
+
     def open_stream(self, protocol: Protocol) -> OpenStream:
         """Count a stream while the `with` block lasts, and then how it ended."""
         return OpenStream(self, protocol)
@@ -89,6 +105,8 @@ class StreamMetrics:
 
     def _show_zeros(self) -> None:
         """A rate can be taken only from a series that was there before it moved."""
+        for status in FINAL_RUN_STATUSES:
+            self._settled.labels(status)
         for protocol in Protocol:
             self._open.labels(protocol)
             for ending in Ending:

@@ -187,6 +187,7 @@ class Tail:
         if page.rows:
             self._metrics.events_read.inc(len(page.rows))
             self._metrics.events_published.inc(published)
+            self._metrics.read(row["type"] for row in page.rows)
             oldest = min(row["at"] for row in page.rows)
             # The database's clock may be ahead of this machine's.
             self._metrics.lag.observe(max((datetime.now(UTC) - oldest).total_seconds(), 0))

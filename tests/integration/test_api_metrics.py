@@ -6,28 +6,31 @@ import asyncio
 from collections.abc import Callable
 
 import httpx
-from prometheus_client.parser import text_string_to_metric_families
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from gateway.database import make_engine
+from gateway.pool import PoolCollector, timed_pool
+from gateway.settings import load_gateway_settings
+from tests.exposition import read
 from tests.integration.streams import end_tail_connections, writer
 from tests.integration.test_api_events import STREAM, Stream, client_of, finish, stream_of
 from tests.integration.test_websocket import connected
 from tests.postgres import TestDatabase
+from tests.records import act_for, add_organization, connect, plan
 from tests.rest import PATIENCE, Gateway, Tenant, gateway
 
 Values = dict[str, float]
 
 
 async def scrape(served: Gateway) -> Values:
-    """As Prometheus does, without a key: the values of all series, by name and labels."""
+    """As Prometheus does, without a key."""
     async with served.client() as client:
         response = await client.get("/metrics")
     assert response.status_code == 200
     assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    return {
-        sample.name + "".join(f" {value}" for _, value in sorted(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(response.text)
-        for sample in family.samples
-    }
+    return read(response.text)
 
 
 async def scrape_until(served: Gateway, is_so: Callable[[Values], bool]) -> Values:
@@ -176,3 +179,51 @@ async def test_metrics_can_be_told_to_nobody(database: TestDatabase) -> None:
     async with gateway(database.url, metrics=False) as served, served.client() as client:
         response = await client.get("/metrics")
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
+
+
+async def test_submissions_are_counted_by_task(api: httpx.AsyncClient, served: Gateway) -> None:
+    for _ in range(2):
+        assert (await api.post("/v1/tasks", json={"name": "echo"})).status_code == 202
+    assert (await api.post("/v1/tasks", json={"name": "no such task"})).status_code == 422
+    values = await scrape_until(served, lambda values: values["gateway_hints_total sent"] >= 1)
+    assert {series: value for series, value in values.items() if series.startswith("gateway_submissions_total")} == {
+        "gateway_submissions_total echo": 2
+    }
+    assert values["gateway_submission_duration_seconds_count"] == 2
+
+
+async def test_connections_of_the_pool_are_counted_while_they_are_in_use(served: Gateway, tenant: Tenant) -> None:
+    async with served.client(tenant) as client:
+        await client.get("/v1/tasks")
+    values = await scrape_until(served, lambda values: values["gateway_database_pool_connections in_use"] == 0)
+    assert values["gateway_database_pool_connections idle"] >= 1
+    assert values["gateway_database_pool_limit"] == served.settings.pool_size + served.settings.pool_overflow
+    assert values["gateway_database_pool_wait_seconds_count"] >= 1
+
+
+async def test_who_waits_for_a_connection_in_vain_has_waited_too(database: TestDatabase) -> None:
+    settings = load_gateway_settings(
+        database_url=database.url, pool_size=1, pool_overflow=0, pool_timeout_seconds=0.01, _env_file=None
+    )
+    waits: list[float] = []
+    engine = make_engine(settings, timed_pool(waits.append))
+    collector = PoolCollector()
+    collector.watch(engine, 1)
+    registry = CollectorRegistry()
+    registry.register(collector)
+    async with engine.connect():
+        with pytest.raises(PoolTimeout):
+            await engine.connect()
+        assert read(generate_latest(registry).decode())["gateway_database_pool_connections in_use"] == 1
+    assert len(waits) == 2
+    await engine.dispose()
+
+
+async def test_runs_that_end_are_counted_by_status(served: Gateway, database: TestDatabase) -> None:
+    with connect(database.admin_url) as admin:
+        run = plan(admin, add_organization(admin), tests=1)
+        act_for(admin, run.organization_id)
+        admin.execute("UPDATE test_run SET cancel_requested_at = now() WHERE id = %s", (run.id,))
+        admin.execute("SELECT settle_run(%s)", (run.id,))
+    values = await scrape_until(served, lambda values: values["gateway_runs_settled_total cancelled"] == 1)
+    assert values["gateway_runs_settled_total completed"] == 0

@@ -8,7 +8,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 
+from tests.exposition import read
 from tests.judging import METRICS
 from tests.stack.judge import JudgeServer, Reply, judge_server, replies
 from workerapp.contract.outbound import OutboundPolicy
@@ -17,6 +19,7 @@ from workerapp.contract.specs import EndpointSpec
 from workerapp.execution.exchange import Answer
 from workerapp.execution.judges.case import Case
 from workerapp.execution.judges.panel import Panel
+from workerapp.execution.measures import FAILED, JUDGES, SCORED
 from workerapp.execution.metrics.finding import CannotJudge, JudgingLimits
 from workerapp.execution.metrics.verdict import Score
 from workerapp.execution.target import TargetLimits
@@ -42,6 +45,13 @@ def case(**fields: Any) -> Case:
     answer = Answer(output=fields.pop("output", "Good morning"), extra=fields.pop("extra", {}), error=error)
     shown = {"input": "Hello?", "expected": "Good day", "metadata": {}, "answer": answer} | fields
     return Case(test_id=uuid4(), test_run_id=uuid4(), **shown)
+
+
+def asked_with(outcome: str) -> float:
+    """How often judges were asked so far, in this process."""
+    registry = CollectorRegistry()
+    registry.register(JUDGES)
+    return read(generate_latest(registry).decode())[f"gateway_judge_duration_seconds_count {outcome}"]
 
 
 async def nobody(key: UUID) -> EndpointSpec:
@@ -404,3 +414,12 @@ async def test_a_reason_does_not_tell_a_judges_secrets():
         result = await judged(metric, endpoint=stored | {"url": server.service_url + "?token=sesame"})
     assert 'the judge "our judge" failed: ' in str(result.reason)
     assert not re.search("hunter2|sesame", str(result.reason))
+
+
+async def test_each_judgement_is_measured_and_so_is_one_that_fails() -> None:
+    scored, failed = asked_with(SCORED), asked_with(FAILED)
+    with judge_server(replies(GOOD)) as server:
+        await judged(llm(server))
+    assert (asked_with(SCORED), asked_with(FAILED)) == (scored + 1, failed)
+    await judged({"type": "webhook", "endpoint_id": str(uuid4())})
+    assert (asked_with(SCORED), asked_with(FAILED)) == (scored + 1, failed + 1)

@@ -11,7 +11,9 @@ import psycopg
 import pytest
 from kombu.connection import Connection as BrokerConnection
 from kombu.exceptions import ChannelError
+from prometheus_client import generate_latest
 
+from tests.exposition import read
 from tests.postgres import TestDatabase as Database
 from tests.records import add_organization, add_task, connect, plan
 from workerapp.app import WorkerApp, make_app
@@ -230,6 +232,9 @@ def test_message_that_the_broker_lost_is_published_again(
     time_passes(admin)
     relay.pass_on()
     assert [message.headers["id"] for message in delivered(relay)] == [task_id]
+    told = read(generate_latest(app.metrics.registry).decode())
+    assert (told["gateway_relay_messages_total"], told["gateway_relay_messages_again_total"]) == (2, 1)
+    assert told["gateway_relay_batch_duration_seconds_count"] == 2
 
 
 def test_message_that_still_waits_in_the_broker_is_not_published_again(

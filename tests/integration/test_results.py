@@ -287,6 +287,12 @@ def test_ignored_result_of_an_unknown_task_makes_no_row(our: Canvas) -> None:
     assert not our.app.AsyncResult(task_id).exists()
 
 
+def test_a_task_that_no_worker_has_does_not_end_its_worker(our: Canvas, worker: Worker) -> None:
+    our.app.send_task("tests.unheard_of", headers={"organization_id": str(our.organization_id)})
+    worker.wait_for("Received unregistered task of type 'tests.unheard_of'")
+    assert our.call(extra.add.s(1, 1)).get(timeout=PATIENCE) == 2
+
+
 def test_forgotten_result_is_gone_and_its_state_stays(our: Canvas, worker: Worker) -> None:
     result = our.call(extra.give.s({"secret": 1}))
     result.get(timeout=PATIENCE)

@@ -8,8 +8,10 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from prometheus_client import generate_latest
 from psycopg.types.json import Jsonb
 
+from tests.exposition import read
 from tests.integration.sweeping import (
     Chord,
     add_lane,
@@ -221,6 +223,11 @@ def test_a_step_that_fails_is_told_and_holds_up_no_other(app, connection, admin)
         "broken": ("here@test", 0, 0, "RuntimeError: out of order"),
         "fine": ("here@test", 2, 2, None),
     }
+    told = read(generate_latest(app.metrics.registry).decode())
+    assert told["gateway_sweeper_repaired_total fine"] == 2
+    assert (told["gateway_sweeper_repaired_total broken"], told["gateway_sweeper_failures_total broken"]) == (0, 1)
+    assert told["gateway_sweeper_step_duration_seconds_count broken"] == 1
+    assert told["gateway_sweeper_failures_total settle_runs"] == 0, "it is there before it moves"
 
 
 def test_reports_of_workers_that_are_gone_are_removed(app, connection, admin):

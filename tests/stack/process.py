@@ -122,6 +122,11 @@ class Process:
         self._signal(signal.SIGKILL)
         self._reap()
 
+    def ended(self) -> int:
+        """The exit status, as soon as it has ended by itself or by a signal."""
+        assert self._child is not None, f"{self.name} was not started"
+        return self._child.wait(STOP_SECONDS)
+
     def restart(self) -> None:
         self.kill()
         self.start()

@@ -101,7 +101,7 @@ def test_prometheus_asks_services_at_ports_that_they_have() -> None:
     assert lookup["names"] == ["worker"]
     port = SERVICES["worker"]["environment"]["GATEWAY_WORKER_METRICS_PORT"]
     assert str(lookup["port"]) == port
-    assert f":{port}/metrics" in SERVICES["worker"]["healthcheck"]["test"][-1]
+    assert f":{port}/healthz" in SERVICES["worker"]["healthcheck"]["test"][-1]
 
 
 def test_gateways_and_workers_have_the_time_to_stop() -> None:
@@ -115,7 +115,7 @@ def test_files_and_volumes_that_are_mounted_are_there() -> None:
     for service in SERVICES.values():
         for volume in service.get("volumes", []):
             source = volume.partition(":")[0]
-            assert source.startswith("/") or (DEPLOY / source).is_file() or source in volumes, source
+            assert source.startswith("/") or (DEPLOY / source).exists() or source in volumes, source
 
 
 def test_the_logins_that_are_made_are_those_that_are_used() -> None:

@@ -31,7 +31,7 @@ EXAMPLE = DEPLOY / ".env.example"
 #: Options of a unit that say what it is; all others harden it.
 OWN_OPTIONS = {
     "Type", "User", "Environment", "EnvironmentFile", "ExecStart", "Restart", "RestartSec", "KillMode",
-    "TimeoutStopSec", "LimitNOFILE", "MemoryMax",
+    "TimeoutStopSec", "LimitNOFILE", "MemoryMax", "WatchdogSec",
 }  # fmt: skip
 
 

@@ -106,15 +106,16 @@ def test_a_probe_asks_for_what_is_answered_there(pod: str) -> None:
     for name, probe in container(pod).items():
         if name.endswith("Probe"):
             assert probe["httpGet"]["port"] in ports
-            assert probe["httpGet"]["path"] in (paths() if pod == "gateway" else {"/metrics"})
+            assert probe["httpGet"]["path"] in (paths() if pod == "gateway" else {"/healthz", "/readyz"})
     settings = named("ConfigMap", "settings")["data"]
     bound = int(settings["GATEWAY_WORKER_METRICS_PORT"] if pod == "worker" else container(pod)["command"][-1])
     assert list(ports.values()) == [bound]
     assert PODS[pod]["metadata"]["annotations"]["prometheus.io/port"] == str(bound)
 
 
-def test_a_gateway_that_lost_its_database_is_not_started_anew_but_not_asked_either() -> None:
-    probes = container("gateway")
+@pytest.mark.parametrize("pod", SERVING)
+def test_what_lost_its_database_is_not_started_anew_but_not_ready_either(pod: str) -> None:
+    probes = container(pod)
     assert probes["livenessProbe"]["httpGet"]["path"] == "/healthz"
     assert probes["readinessProbe"]["httpGet"]["path"] == "/readyz"
 

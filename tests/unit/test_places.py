@@ -4,7 +4,29 @@ from __future__ import annotations
 
 import asyncio
 
+from prometheus_client import CollectorRegistry, generate_latest
+
+from tests.exposition import read
+from workerapp.execution.measures import PLACE_WAITS
 from workerapp.execution.places import Places
+
+
+def waits() -> float:
+    """How often somebody waited for a place so far, in this process."""
+    registry = CollectorRegistry()
+    registry.register(PLACE_WAITS)
+    return read(generate_latest(registry).decode())["gateway_lane_place_wait_seconds_count"]
+
+
+async def test_who_waits_for_a_place_is_measured_and_who_has_one_at_once_is_not() -> None:
+    before, places = waits(), Places(1)
+    await places.__aenter__()
+    assert waits() == before
+    waiting = asyncio.create_task(places.__aenter__())
+    await asyncio.sleep(0)
+    await places.__aexit__()
+    await waiting
+    assert waits() == before + 1
 
 
 async def test_no_more_are_let_in_than_the_limit_and_the_first_to_come_is_the_first() -> None:

@@ -17,6 +17,7 @@ import psycopg
 from workerapp.contract.events import CONTROL_CHANNEL, EVENT_CHANNEL
 from workerapp.db.statements import load
 from workerapp.execution.coordination import Coordination
+from workerapp.execution.measures import OPEN, SETTLED, TESTS, TESTS_UNDER_WAY, WRITES
 from workerapp.execution.places import Places
 from workerapp.execution.trial import LeasedTest, Trials, Unopened
 from workerapp.setting_groups import LaneSettings
@@ -146,9 +147,13 @@ class Lane:
                 if self._is_ending:
                     continue
                 self._executing += 1
+                TESTS_UNDER_WAY.rise()
                 try:
-                    self._finished.append(json.dumps(await self._trials.execute(test)))
+                    result = await self._trials.execute(test)
+                    TESTS.add(result["status"])
+                    self._finished.append(json.dumps(result))
                 finally:
+                    TESTS_UNDER_WAY.fall()
                     self._executing -= 1
                     self._in_hand -= 1
                     self._tell()
@@ -179,12 +184,15 @@ class Lane:
         batch = self._next_batch()
         if not batch:
             return
+        began = monotonic()
         row = await fetch(self._connection, "record", self._keys | {"results": f"[{','.join(batch)}]"})
+        has_settled = row is not None and row["record_results"] is not None
+        WRITES.observe(monotonic() - began, SETTLED if has_settled else OPEN)
         await self._connection.execute("SELECT pg_notify(%s, '')", (EVENT_CHANNEL,))
         del self._finished[: len(batch)]
         self._written = len(batch)
         self.recorded += len(batch)
-        self._stopped = self._stopped or (row is not None and row["record_results"] is not None)
+        self._stopped = self._stopped or has_settled
         self._changed.set()
 
     def _next_batch(self) -> list[str]:

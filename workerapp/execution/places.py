@@ -6,6 +6,8 @@ import asyncio
 from collections import deque
 from time import monotonic
 
+from workerapp.execution.measures import PLACE_WAITS
+
 
 class Places:
     """Taken by each test while it is under way (`async with places`), in the order in which they came.
@@ -30,8 +32,10 @@ class Places:
             return
         future = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
+        began = monotonic()
         try:
             await future
+            PLACE_WAITS.observe(monotonic() - began)
         except asyncio.CancelledError:
             if not future.cancelled():
                 self._give_back()

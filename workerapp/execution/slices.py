@@ -24,6 +24,7 @@ from workerapp.execution.coordination import Coordination, EndpointLimits
 from workerapp.execution.credentials import TokenCache
 from workerapp.execution.judges.endpoints import StoredEndpoints
 from workerapp.execution.lanes import Lane, SliceOutcome, fetch
+from workerapp.execution.measures import BROKEN, LANES, SLICES
 from workerapp.execution.plan import RESCORE_OF
 from workerapp.execution.trial import open_trials
 from workerapp.settings import WorkerSettings
@@ -57,6 +58,18 @@ class SliceReport:
 
 async def run_slice(work: LaneSlice, settings: WorkerSettings, tokens: TokenCache | None = None) -> SliceReport:
     """Execute pending tests until the slice's time is up or nothing is left; `tokens` are those of earlier slices."""
+    outcome = BROKEN
+    LANES.rise()
+    try:
+        report = await _run(work, settings, tokens)
+        outcome = report.outcome
+    finally:
+        LANES.fall()
+        SLICES.add(outcome)
+    return report
+
+
+async def _run(work: LaneSlice, settings: WorkerSettings, tokens: TokenCache | None) -> SliceReport:
     async with _connect(settings.database, work) as connection:
         keys = {"run": work.test_run_id, "number": work.number, "slice": work.slice, "holder": work.holder}
         start = await fetch(connection, "start", keys | {"lease": settings.lanes.lease})

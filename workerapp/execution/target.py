@@ -22,6 +22,7 @@ from workerapp.execution.credentials import Credentials, TokenCache, TokenFailed
 from workerapp.execution.exchange import Answer, Question
 from workerapp.execution.failures import Failure, FailureReader
 from workerapp.execution.guard import guarded_session
+from workerapp.execution.measures import ANSWERED, BROKEN_OFF, REQUESTS
 from workerapp.execution.pace import TooLate
 from workerapp.execution.request import RenderedRequest, RequestBuilder
 from workerapp.execution.request_spans import RequestSpans
@@ -166,6 +167,7 @@ class Target:
             except TooLate as exc:
                 return self._rate_limited(progress, exc.seconds)
             outcome = await self._request(request, progress)
+            REQUESTS.observe((progress.latency_ms or 0.0) / 1000, _told(outcome))
             if isinstance(outcome, Answer):
                 return outcome
             progress.last = outcome
@@ -213,6 +215,9 @@ class Target:
             return exc.failure
         except (aiohttp.ClientError, OutboundRefused, OSError) as exc:
             return self._failures.of_exception(exc, connect_timeout=spec.connect_timeout, timeout=spec.timeout)
+        except asyncio.CancelledError:
+            REQUESTS.observe(loop.time() - progress.sent, BROKEN_OFF)
+            raise
         finally:
             progress.latency_ms = _milliseconds(loop.time() - progress.sent)
 
@@ -281,6 +286,10 @@ class Target:
 
 def _milliseconds(seconds: float) -> float:
     return round(seconds * 1000, 3)
+
+
+def _told(outcome: Answer | Failure) -> str:
+    return outcome.reason.code if isinstance(outcome, Failure) else ANSWERED
 
 
 def _failed(failure: Failure, progress: _Progress) -> Answer:

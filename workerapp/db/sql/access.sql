@@ -169,7 +169,7 @@ GRANT EXECUTE ON FUNCTION
 GRANT EXECUTE ON FUNCTION
     admin_end_task(text, boolean),
     worker_report(text, integer, timestamptz, text, integer, text[], jsonb), worker_left(text, timestamptz),
-    report_task_types(jsonb, interval),
+    report_task_types(jsonb, interval), queue_backlog(), open_work(interval),
     lost_tasks(interval, interval, integer, integer), end_lost_task(text, text, text),
     lost_chord_parts(interval, integer), lost_chord_bodies(interval, integer), reopen_chord(text),
     remove_dead_nodes(interval), prune_events(interval, bigint, integer), prune_results(interval, integer),

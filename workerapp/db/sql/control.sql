@@ -231,3 +231,37 @@ CREATE OR REPLACE FUNCTION worker_left(p_node text, p_started_at timestamptz) RE
 LANGUAGE sql SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
     DELETE FROM worker_heartbeat WHERE node = p_node AND started_at = p_started_at
 $$;
+
+-- ---------------------------------------------------------------- for metrics
+-- What is in each queue of tasks, from indexes alone where the table was vacuumed: looked at every few seconds, however
+-- long the queues are. `held` has all messages with a lease that has not ended, those that another broker has, too.
+CREATE OR REPLACE FUNCTION queue_backlog()
+RETURNS TABLE (queue text, ready bigint, delayed bigint, leased bigint, published bigint, ready_since timestamptz)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp
+SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+    WITH every AS (
+        SELECT m.queue, count(*) AS messages, count(*) FILTER (WHERE m.visible_at > now()) AS hidden,
+               min(m.visible_at) FILTER (WHERE m.visible_at <= now()) AS ready_since
+        FROM broker_message m GROUP BY m.queue
+    ), held AS (
+        SELECT m.queue, count(*) FILTER (WHERE m.published_at IS NULL) AS leased,
+               count(m.published_at) AS published
+        FROM broker_message m WHERE m.leased_by IS NOT NULL AND m.visible_at > now() GROUP BY m.queue
+    )
+    SELECT e.queue, e.messages - e.hidden, e.hidden - coalesce(h.leased + h.published, 0), coalesce(h.leased, 0),
+           coalesce(h.published, 0), e.ready_since
+    FROM every e LEFT JOIN held h ON h.queue = e.queue
+    WHERE NOT EXISTS (SELECT FROM broker_binding b WHERE b.queue = e.queue AND b.alive_at IS NOT NULL)
+$$;
+
+-- What is open and who is there, of all organizations in one row.
+CREATE OR REPLACE FUNCTION open_work(p_dead_after interval)
+RETURNS TABLE (tasks bigint, runs bigint, tests bigint, overdue_since timestamptz, workers bigint, swept_at timestamptz)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
+    SELECT (SELECT count(*) FROM task WHERE finished_at IS NULL), r.runs, r.tests, r.overdue_since,
+           (SELECT count(*) FROM worker_heartbeat WHERE at > now() - p_dead_after),
+           (SELECT max(s.swept_at) FROM sweep_step s)
+    FROM (SELECT count(*) AS runs, coalesce(sum(pending), 0)::bigint AS tests,
+                 min(deadline_at) FILTER (WHERE deadline_at < now()) AS overdue_since
+          FROM test_run WHERE finished_at IS NULL) AS r
+$$;

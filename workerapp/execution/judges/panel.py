@@ -21,6 +21,7 @@ from workerapp.execution.judges.connection import JudgeConnection, Turns, endpoi
 from workerapp.execution.judges.endpoints import FindEndpoint
 from workerapp.execution.judges.prompt import schema_of, write_prompt, write_reminder
 from workerapp.execution.judges.verdicts import NoVerdict, read_service_verdict, read_verdict
+from workerapp.execution.measures import FAILED, JUDGES, SCORED
 from workerapp.execution.metrics.evaluate import scored
 from workerapp.execution.metrics.finding import CannotJudge, Finding, JudgingLimits, found
 from workerapp.execution.metrics.verdict import Score
@@ -62,6 +63,8 @@ class Panel:
             finding = await self._find(metric, case)
         except CannotJudge as exc:
             finding = exc
+        outcome = FAILED if isinstance(finding, CannotJudge) else SCORED
+        JUDGES.observe(perf_counter() - started, outcome)
         return scored(metric, finding, turn=case.turn, started=started)
 
     async def _find(self, metric: Judge, case: Case) -> Finding:
