@@ -62,7 +62,8 @@ def _end(task: Any = None, state: str | None = None, retval: Any = None, **_: An
     if begun is None:
         return
     if state in states.EXCEPTION_STATES:
-        begun.span.fail(type(retval).__name__)
+        # What makes a task try again is within what Celery says of that.
+        begun.span.fail(type(getattr(retval, "exc", None) or retval).__name__)
     begun.span.tell({"gateway.task.state": state or "none"})
     begun.span.end()
     current.reset(begun.span_before)
