@@ -15,8 +15,8 @@ from gateway.middleware import request_id
 from gateway.outbox import enqueue
 from gateway.submission.metrics import SubmissionMetrics
 from workerapp.app import Producer
-from workerapp.contract.caller import USER_HEADER, Caller
-from workerapp.contract.tasks import REQUEST_HEADER, RUN_GROUP_HEADER, TEST_RUN_HEADER
+from workerapp.contract.caller import REQUEST_HEADER, USER_HEADER, Caller
+from workerapp.contract.tasks import RUN_GROUP_HEADER, TEST_RUN_HEADER
 from workerapp.tracing.span import Attributes, Kind, part
 
 

@@ -16,9 +16,9 @@ from celery.exceptions import Ignore, Reject
 from kombu.exceptions import OperationalError
 from sqlalchemy.orm import Session
 
-from workerapp.contract.caller import ORGANIZATION_HEADER, USER_HEADER
+from workerapp.contract.caller import ORGANIZATION_HEADER, REQUEST_HEADER, USER_HEADER
 from workerapp.contract.progress import ProgressInvalid
-from workerapp.contract.tasks import REQUEST_HEADER, TEST_RUN_HEADER
+from workerapp.contract.tasks import TEST_RUN_HEADER
 from workerapp.db.connection import LOST
 from workerapp.progress import ProgressTask
 from workerapp.task_context import carry_trace

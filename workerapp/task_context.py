@@ -7,9 +7,9 @@ from typing import Any
 
 from celery import signals, states
 
-from workerapp.contract.caller import ORGANIZATION_HEADER, USER_HEADER
+from workerapp.contract.caller import ORGANIZATION_HEADER, REQUEST_HEADER, USER_HEADER
 from workerapp.contract.logs import LogToken, begin_log_context, end_log_context
-from workerapp.contract.tasks import REQUEST_HEADER, RUN_GROUP_HEADER, TEST_RUN_HEADER
+from workerapp.contract.tasks import RUN_GROUP_HEADER, TEST_RUN_HEADER
 from workerapp.contract.trace_context import TRACEPARENT_HEADER, TRACESTATE_HEADER, TraceContext, read_context
 from workerapp.tracing.span import Attributes, Kind, Span, current
 from workerapp.tracing.traces import OFF, Traces
@@ -62,7 +62,8 @@ def _end(task: Any = None, state: str | None = None, retval: Any = None, **_: An
     if begun is None:
         return
     if state in states.EXCEPTION_STATES:
-        begun.span.fail(type(retval).__name__)
+        # What makes a task try again is within what Celery says of that.
+        begun.span.fail(type(getattr(retval, "exc", None) or retval).__name__)
     begun.span.tell({"gateway.task.state": state or "none"})
     begun.span.end()
     current.reset(begun.span_before)
@@ -70,7 +71,9 @@ def _end(task: Any = None, state: str | None = None, retval: Any = None, **_: An
 
 
 def _context_of(request: Any) -> TraceContext | None:
-    return read_context(getattr(request, TRACEPARENT_HEADER, None), getattr(request, TRACESTATE_HEADER, None))
+    """What came with the message, whoever has published it."""
+    sent = (_text(getattr(request, name, None)) for name in (TRACEPARENT_HEADER, TRACESTATE_HEADER))
+    return read_context(*sent)
 
 
 def _attributes(task: Any, task_id: str, about: dict[str, str | None]) -> Attributes:

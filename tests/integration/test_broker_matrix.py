@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -38,6 +39,13 @@ def test_submitted_task_is_executed_once_and_leaves_nothing(deployment: Deployme
     deployment.until_nothing_is_stored()
     worker.wait_for(rf"task_succeeded.*{task_id}")
     assert len(worker.lines(rf"task_succeeded.*{task_id}")) == 1
+
+
+def test_the_callers_trace_goes_with_the_task_and_with_what_it_sends(deployment: Deployment, worker: Worker) -> None:
+    origin = {"X-Request-Id": "my-request", "traceparent": f"00-{uuid4().hex}-00f067aa0ba902b7-01"}
+    body = {"name": "tests.tell_origin", "args": [2]}
+    task_id = deployment.client.http.post("/v1/tasks", json=body, headers=origin).json()["task_id"]
+    assert deployment.client.ended(task_id)["result"] == list(origin.values())
 
 
 def test_run_is_a_chord_of_lanes_and_settles(deployment: Deployment, worker: Worker) -> None:

@@ -34,6 +34,14 @@ def log_as_library(self: BaseTask) -> None:
     logging.getLogger("some.library").warning("deep within")
 
 
+@shared_task(base=BaseTask, bind=True, name="tests.tell_origin")
+def tell_origin(self: BaseTask, hops: int) -> Any:
+    """By which request and in which trace it was submitted, as the last of so many tasks knows that send each other."""
+    if hops:
+        return self.replace(tell_origin.s(hops - 1))
+    return [self.request.request_id, self.request.traceparent]
+
+
 @shared_task(base=BaseTask, bind=True, name="tests.count_spared")
 def count_spared(self: BaseTask) -> int:
     """How many objects this process's garbage collector never looks at."""

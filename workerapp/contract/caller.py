@@ -9,6 +9,8 @@ from uuid import UUID
 #: Names of the message headers that carry the caller from the gateway to the worker, and through retries.
 ORGANIZATION_HEADER = "organization_id"
 USER_HEADER = "user_id"
+#: And of the one that names the caller's request, for logs.
+REQUEST_HEADER = "request_id"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,7 +21,5 @@ CALLABLE_BY_NAME = (ECHO, COUNT_TEST_SETS, GET_TEST_CONFIGURATION, MANUAL_DB_EXA
 TEST_RUN_HEADER = "test_run_id"
 #: The same for the task that starts the runs of a group.
 RUN_GROUP_HEADER = "run_group_id"
-#: Names the request that a task was submitted by, in logs.
-REQUEST_HEADER = "request_id"
 #: On the body of a chord: it runs although parts failed, and gets `None` in their places.
 JOIN_FAILURES_HEADER = "join_failures"
