@@ -61,6 +61,12 @@ class Process:
         assert self._child is not None, f"{self.name} was not started"
         return self._child.pid
 
+    @property
+    def status(self) -> int | None:
+        """What it exited with, negative for the signal that ended it; nothing while it runs."""
+        assert self._child is not None, f"{self.name} was not started"
+        return self._child.poll()
+
     def start(self) -> None:
         self._lines, self._ended = [], False
         self._child = subprocess.Popen(
@@ -127,6 +133,20 @@ class Process:
                 self._child.wait(STOP_SECONDS)
         self._signal(signal.SIGKILL)
         self._reap()
+
+    def end(self, seconds: float) -> float:
+        """Ask it to stop and leave it all the time that an orchestrator would; how long it took.
+
+        Raises:
+            subprocess.TimeoutExpired: it did not stop.
+        """
+        assert self._child is not None
+        began = time.monotonic()
+        self._child.terminate()
+        self._child.wait(seconds)
+        took = time.monotonic() - began
+        self._reap()
+        return took
 
     def restart(self) -> None:
         self.kill()
