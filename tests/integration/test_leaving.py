@@ -16,7 +16,9 @@ HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @asynccontextmanager
-async def stopping(database: TestDatabase) -> AsyncGenerator[tuple[Opener, Callable[[], Awaitable[asyncio.Task[None]]]]]:
+async def stopping(
+    database: TestDatabase,
+) -> AsyncGenerator[tuple[Opener, Callable[[], Awaitable[asyncio.Task[None]]]]]:
     """Opens connections, and begins to stop the gateway: the task ends with it."""
     running = AsyncExitStack()
     served = await running.enter_async_context(gateway(database.url))

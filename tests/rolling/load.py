@@ -50,7 +50,7 @@ class Load:
         self.requests = Requests()
         self.ledger = Ledger()
         self.streams: list[Follower] = []
-        self.poller_events = 0
+        self.polled = 0
 
     async def run(self, meanwhile: Callable[[], Coroutine[Any, Any, None]], expected: Callable[[], int]) -> None:
         """Call until `meanwhile` has ended; then streams are read until each has as many events as are expected."""
@@ -126,12 +126,10 @@ class Load:
     async def _poll(self, caller: Caller) -> None:
         cursor = "earliest"
         while not self._enough.is_set():
-            try:
+            with suppress(Failed):
                 page = await caller.get(EVERYTHING, after=cursor)
-            except Failed:
-                continue
-            cursor = page["cursor"]
-            self.poller_events += len(page["items"])
+                cursor = page["cursor"]
+                self.polled += len(page["items"])
             await asyncio.sleep(self._size.pause)
 
     async def _configure(self, caller: Caller) -> str:

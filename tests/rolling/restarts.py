@@ -16,8 +16,6 @@ from tests.waiting import until
 GRACE = {
     name: seconds(document("compose.yaml")["services"][name]["stop_grace_period"]) for name in ("gateway-1", "worker")
 }
-#: How long nginx asks no gateway that has just failed: only then is the next one stopped.
-PROXY_FORGETS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +69,8 @@ class Restarter:
         ready = time.monotonic()
         name = f"gateway {self._stack.gateways.index(process)}" if is_gateway else process.name
         self.log.append(
-            Restart(
-                at=at - self._began, name=name, ended_after=ended - at, ready_after=ready - ended, status=status
-            )
+            Restart(at=at - self._began, name=name, ended_after=ended - at, ready_after=ready - ended, status=status)
         )
-        if is_gateway:
-            time.sleep(PROXY_FORGETS)
 
 
 def _wait_until_ready(process: Process) -> None:
