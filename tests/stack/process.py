@@ -35,6 +35,8 @@ class Process:
         self, name: str, arguments: Sequence[str], environment: Mapping[str, str], program: str = sys.executable
     ) -> None:
         self.name = name
+        #: The folder of the program: another one's is another version.
+        self.code = ROOT
         self._command = [program, *arguments]
         self._environment = _clean_environment() | dict(environment)
         self._child: subprocess.Popen[str] | None = None
@@ -71,8 +73,8 @@ class Process:
         self._lines, self._ended = [], False
         self._child = subprocess.Popen(
             self._command,
-            cwd=ROOT,
-            env=self._environment,
+            cwd=self.code,
+            env=self._environment if self.code == ROOT else self._environment | {"PYTHONPATH": str(self.code)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
