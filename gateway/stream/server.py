@@ -117,7 +117,8 @@ class Server(uvicorn.Server):
 
     async def _stop_listening(self, listeners: list[socket.socket]) -> None:
         """From then on newcomers are refused; whoever came before is let in."""
-        if all([keep_out(listener) for listener in listeners]):
+        are_kept_out = [keep_out(listener) for listener in listeners]
+        if all(are_kept_out):
             await asyncio.sleep(_HANDSHAKE_SECONDS)
         for listener in listeners:
             let_in(listener)

@@ -72,7 +72,7 @@ class BoundedConnection(HttpToolsProtocol):
     def leave(self) -> None:
         """Answer what comes, say each time that it is the last one, and close then; not before, and not unsaid.
 
-        Whoever sent a request on a connection that was closed meanwhile does not know whether it arrived (RFC 9112, 9.6).
+        Whoever sent a request on a connection that is being closed does not know whether it arrived (RFC 9112, 9.6).
         """
         self._is_leaving = True
         if self._is_answering and not self.cycle.response_started:

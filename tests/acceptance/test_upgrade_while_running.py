@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance import another_contract
 from tests.postgres import PostgresServer, TestDatabase, empty_database
 from tests.records import connect
 from tests.stack.application import Application, application
@@ -34,7 +35,11 @@ class Deployment:
     client: Client
 
     def configured(self, *tests: dict[str, str]) -> str:
-        endpoint = {"url": self.application.url, "request": {"input": "{{ input }}"}, "response": {"output": "$.output"}}
+        endpoint = {
+            "url": self.application.url,
+            "request": {"input": "{{ input }}"},
+            "response": {"output": "$.output"},
+        }
         return self.client.configure(endpoint=endpoint, tests=tests, metrics=[{"type": "equals"}], concurrency=2)
 
     def by_new_gateway(self, gateway: Gateway) -> Client:
@@ -48,7 +53,8 @@ def previous(postgres: PostgresServer, template_database: str, reachable_folder:
         command_of(code, "migrate", DATABASE_URL=database.admin_url)
         gateway, worker = Gateway(database), Worker(database)
         gateway.code = worker.code = code
-        with gateway, worker, new_client_of(code, database.admin_url, gateway.url) as client:
+        client = new_client_of(code, database.admin_url, gateway.url)
+        with another_contract(gateway.url), gateway, worker, client:
             yield Deployment(
                 code=code, database=database, application=app, gateway=gateway, worker=worker, client=client
             )
@@ -72,7 +78,7 @@ def test_old_processes_go_on_with_the_new_schema_and_new_ones_take_over(previous
         assert new.ended(new.submit("echo", "new to old"))["status"] == "SUCCESS"
         assert counts(new.settled(new.execute(configuration))) == ("completed", 7, 7)
         page = new.get("/v1/events", after=cursor, limit=200)
-        assert [event["seq"] for event in page["items"] if event["subject"] == run][0] <= seen + 1
+        assert next(event["seq"] for event in page["items"] if event["subject"] == run) <= seen + 1
         told = [event.seq for event in new.events(f"/v1/test-runs/{run}/events", cursor=str(seen))]
         assert told == list(range(seen + 1, seen + 1 + len(told)))
 

@@ -28,7 +28,7 @@ async def stopping(
     async def stop() -> asyncio.Task[None]:
         ends.append(asyncio.create_task(running.aclose()))
         async with asyncio.timeout(PATIENCE):
-            while await is_listening(url.host, url.port or 0):
+            while await is_listening(url.host, url.port or 0):  # noqa: ASYNC110 - the kernel tells nobody
                 await asyncio.sleep(0.01)
         return ends[-1]
 

@@ -19,9 +19,8 @@ class Requests:
     """What became of all requests."""
 
     count: int = 0
-    #: By how it failed; the texts are a few of each.
+    #: By what was asked, and how it failed.
     failures: Counter[str] = field(default_factory=Counter)
-    texts: list[str] = field(default_factory=list)
     slowest: float = 0.0
     slowest_name: str = ""
 
@@ -29,9 +28,6 @@ class Requests:
         self.count += 1
         if seconds > self.slowest:
             self.slowest, self.slowest_name = seconds, name
-
-    def fail(self, name: str, how: str) -> None:
-        self.failures[f"{name}: {how}"] += 1
 
 
 class Caller:
@@ -53,14 +49,12 @@ class Caller:
         name, began = f"{method} {path.split('/')[2]}", time.monotonic()
         try:
             async with self._session.request(method, self._url + path, **arguments) as response:
-                text = await response.text()
-                if response.status >= 400:
-                    self._requests.texts.append(text[:300])
-                    raise Failed(str(response.status))
-                return await response.json()
-        except (aiohttp.ClientError, OSError, TimeoutError, Failed) as error:
-            how = str(error) if isinstance(error, Failed) else type(error).__name__
-            self._requests.fail(name, how)
-            raise Failed(f"{name}: {how}") from error
-        finally:
-            self._requests.note(name, time.monotonic() - began if is_timed else 0)
+                await response.read()
+                how = "" if response.ok else str(response.status)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            how = type(error).__name__
+        self._requests.note(name, time.monotonic() - began if is_timed else 0)
+        if how:
+            self._requests.failures[f"{name}: {how}"] += 1
+            raise Failed(f"{name}: {how}")
+        return await response.json()

@@ -22,7 +22,7 @@ def listener():
 def beginning(listener: socket.socket) -> socket.socket:
     """A client whose connection is being made, or is made."""
     client = socket.socket()
-    client.setblocking(False)
+    client.settimeout(0)
     assert client.connect_ex(listener.getsockname()) == errno.EINPROGRESS
     return client
 
