@@ -22,7 +22,6 @@ from gateway.transport.connection import BoundedConnection
 from gateway.transport.limits import ConnectionLimits
 from gateway.transport.newcomers import keep_out, let_in
 
-
 #: In which a connection that is being made is made.
 _HANDSHAKE_SECONDS = 0.1
 _LOOK_SECONDS = 0.05
@@ -107,7 +106,7 @@ class Server(uvicorn.Server):
             config.timeout_graceful_shutdown = (settings or StreamSettings()).shutdown_timeout
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no more connections, end the streams, then the connections that are still there, then the application."""
+        """Take no more connections, end the streams, then what connections are left, then the application."""
         await self._stop_listening(sockets or [])
         self._hub.drain()
         with suppress(TimeoutError):
