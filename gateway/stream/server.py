@@ -23,7 +23,7 @@ from gateway.transport.limits import ConnectionLimits
 from gateway.transport.newcomers import keep_out, let_in
 
 #: In which a connection that is being made is made.
-_HANDSHAKE_SECONDS = 0.1
+_HANDSHAKE_SECONDS = 0.05
 _LOOK_SECONDS = 0.05
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from tests.records import connect
 from tests.stack.application import application
 from tests.stack.client import Client
 from tests.stack.services import Gateway, Worker
+from tests.upgrades.catalog import demands, offers, tables
+from tests.upgrades.contraction import contractions
 from tests.upgrades.log_checks import problems
 from tests.upgrades.recording import ENVIRONMENT
 from tests.upgrades.release import previous_release
@@ -35,6 +38,9 @@ class Upgraded:
     client: Client
     admin: psycopg.Connection
     receiver: Receiver
+    #: What the schema has lost by the migration, and demands since then.
+    lost: set[str]
+    demanded: set[str]
 
 
 @pytest.fixture(scope="module")
@@ -47,16 +53,25 @@ def upgraded(postgres: PostgresServer, template_database: str) -> Iterator[Upgra
     ):
         app.gate.set()
         restore(database.admin_url, RELEASE, application=app.url, receiver=receiver.url)
+        offered, had = offers(admin), tables(admin)
+        demanded = demands(admin, had)
         upgrade(database.admin_url)
+        lost, demanded = offered - offers(admin), demands(admin, had) - demanded
         gateway, worker = Gateway(database, environment=ENVIRONMENT), Worker(database, environment=ENVIRONMENT)
         with gateway, worker, client_of(database, gateway) as client:
-            yield Upgraded(client=client, admin=admin, receiver=receiver)
+            yield Upgraded(client=client, admin=admin, receiver=receiver, lost=lost, demanded=demanded)
 
 
 def client_of(database: TestDatabase, gateway: Gateway) -> Client:
     with open_keyring(DatabaseAddress.parse(database.admin_url)) as connection:
         key = create_key(connection, RECORDED["organization_id"], "upgraded", TENANT_SCOPES)
     return Client(gateway.url, key.secret, RECORDED["organization_id"])
+
+
+def test_the_schema_offers_all_that_the_previous_release_uses_and_demands_nothing_more(upgraded: Upgraded) -> None:
+    unused = {name for one in contractions(RELEASE.revision) for name in one.unused}
+    assert {one for one in upgraded.lost if not unused.intersection(re.findall(r"\w+", one))} == set()
+    assert upgraded.demanded == set()
 
 
 @pytest.mark.parametrize("name", ["run", "waiting_run"])

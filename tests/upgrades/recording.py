@@ -1,4 +1,4 @@
-"""Records what a release leaves behind when all its processes are killed at work: `python -m tests.upgrades.recording`.
+"""Records what a release leaves when its processes are killed at work: `python -m tests.upgrades.recording COMMIT`.
 
 Nothing of it is made up: the release's own gateway and worker wrote every row.
 """
@@ -23,7 +23,7 @@ from tests.stack.application import application
 from tests.stack.client import Client
 from tests.stack.process import ROOT
 from tests.stack.services import Gateway, Worker
-from tests.upgrades.release import Release, code_of, command_of, revision_of
+from tests.upgrades.release import KEPT, Release, code_of, command_of, revision_of
 from tests.waiting import until
 from tests.webhooks import answer, receiving_apart
 
@@ -45,6 +45,8 @@ def record(commit: str, code: Path) -> Release:
         with EmbeddedPostgres(Path(folder) / "data", durable=False) as postgres:
             recording, urls = _leave(code, postgres.address)
             text = _dumped(postgres, urls)
+    for old in KEPT.glob("*.sql"):
+        old.unlink()
     release = Release(commit=commit, revision=revision_of(code), recording=recording)
     release.dump.write_text(text, encoding="utf-8")
     release.keep()
@@ -123,12 +125,19 @@ def _dumped(postgres: EmbeddedPostgres, urls: dict[str, str]) -> str:
     return text
 
 
-def main() -> int:
-    commit = sys.argv[1]
+def record_present() -> Release:
+    """The same of the commit that is checked out, and not of what has been changed since."""
+    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return record_commit(done.stdout.strip())
+
+
+def record_commit(commit: str) -> Release:
     with tempfile.TemporaryDirectory(prefix="gwrelease-") as folder:
-        code = ROOT if commit == "HEAD" else code_of(commit, Path(folder))
-        release = record(commit, code)
-    print(f"kept {release.dump}, {release.dump.stat().st_size // 1024} kB")
+        return record(commit, code_of(commit, Path(folder)))
+
+
+def main() -> int:
+    print(f"kept {record_commit(sys.argv[1]).dump}")
     return 0
 
 
