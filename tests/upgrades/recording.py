@@ -70,7 +70,7 @@ def _leave(code: Path, address: str) -> tuple[dict[str, Any], dict[str, str]]:
             until(app.is_waiting.is_set)
             until(lambda: client.run(run)["passed"] == _TESTS - 1)
             worker.kill()
-            waiting_tasks = [client.submit("echo", number) for number in range(3)]
+            waiting_tasks = [client.submit("echo", str(number)) for number in range(3)]
             test_set = client.get(f"/v1/test-configurations/{configuration}")["test_set_id"]
             group = client.post(f"/v1/test-sets/{test_set}/execute", {"test_configuration_ids": [configuration]})
             recording = {
