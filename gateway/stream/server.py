@@ -105,6 +105,12 @@ class Server(uvicorn.Server):
         if config.timeout_graceful_shutdown is None:
             config.timeout_graceful_shutdown = (settings or StreamSettings()).shutdown_timeout
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen; a process before this one may have been killed while it kept newcomers out of the same socket."""
+        for listener in sockets or []:
+            let_in(listener)
+        await super().startup(sockets)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more connections, end the streams, then what connections are left, then the application."""
         await self._stop_listening(sockets or [])

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
+import pytest
 
+from gateway.stream.server import listen
+from gateway.transport.newcomers import keep_out
+from tests import rest
 from tests.integration.test_connections import Line, Opener, lines
 from tests.postgres import TestDatabase
 from tests.rest import PATIENCE, Tenant, gateway
@@ -83,6 +88,19 @@ async def test_it_ends_when_its_last_connection_does(database: TestDatabase) -> 
         assert await answered(line, HEALTH) == (200, "close")
         ended, _ = await asyncio.wait({end}, timeout=PATIENCE)
         assert ended, "nobody is connected any more, so nobody is waited for"
+
+
+async def test_a_socket_that_a_killed_gateway_has_left_closed_to_newcomers_is_opened(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def listen_to_nobody(host: str, port: int) -> socket.socket:
+        listener = listen(host, port)
+        keep_out(listener)
+        return listener
+
+    monkeypatch.setattr(rest, "listen", listen_to_nobody)
+    async with gateway(database.url) as served, served.client() as client:
+        assert (await client.get("/healthz")).status_code == 200
 
 
 async def test_a_gateway_that_stops_is_not_ready(database: TestDatabase) -> None:
