@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test long check docs recording screenshots lint-contract lint-dashboard clients reference release-contract bench bench-runs \
 	bench-authentication bench-requests bench-streams \
-	bench-dashboard bench-webhooks faults webhook-faults soak fuzz clean
+	bench-dashboard bench-webhooks faults webhook-faults soak rolling fuzz clean
 
 demo: $(VENV)/installed-app  ## start everything and run a bundled suite; ARGS=--exit ends with the run
 	@$(BIN)/gateway demo $(ARGS)
@@ -72,7 +72,7 @@ clients: $(VENV)/installed-dev  ## generate clients of openapi.yaml into clients
 reference:  ## put another Swagger UI into gateway/reference; VERSION=5.35.0
 	sh gateway/reference/update.sh $(VERSION)
 
-release-contract: $(VENV)/installed-dev  ## keep openapi.yaml as what the next versions are compared with
+release-contract: $(VENV)/installed-dev  ## keep openapi.yaml, and what the version leaves at work, for the next ones to be held against
 	$(BIN)/python -m tests.compatibility.keep
 
 bench: $(VENV)/installed-dev  ## measure; ARGS are those of python -m tests.bench
@@ -104,6 +104,9 @@ webhook-faults: $(VENV)/installed-dev  ## break what sends webhooks to receivers
 
 soak: $(VENV)/installed-dev  ## break what streams stand on while clients read them; ARGS='--seed 7 --events 100000 --rounds 5'
 	$(BIN)/python -m tests.soak $(ARGS)
+
+rolling: $(VENV)/installed-dev  ## restart gateways and workers behind nginx while callers call; ARGS='--seed 7 --rounds 5', --kill
+	$(BIN)/python -m tests.rolling $(ARGS)
 
 fuzz: $(VENV)/installed-dev  ## ask the API for what is another organization's; ARGS='--minutes 10 --seed 7'
 	$(BIN)/python -m tests.fuzz $(ARGS)

@@ -144,6 +144,14 @@ def copied_database(server: PostgresServer, template: str) -> Iterator[TestDatab
             drop_database(connection, name)
 
 
+@contextmanager
+def empty_database(server: PostgresServer, template: str) -> Iterator[TestDatabase]:
+    """Without a schema; the roles are there while the template is."""
+    assert template
+    with copied_database(server, "template1") as made:
+        yield made
+
+
 def unique_name() -> str:
     """A database name that tells when it was made, so that a later run can clean up after a crash."""
     return f"gwtest_{time.time():.0f}_{uuid.uuid4().hex[:12]}"

@@ -57,6 +57,8 @@ async def health(_: Request) -> Response:
 async def readiness(request: Request) -> Response:
     """Whether the database answers and events are read; why not goes to the log, for the answer is anybody's."""
     services = services_of(request)
+    if services.hub.is_draining:
+        raise NotReady("The gateway stops; ask another one.")
     try:
         async with asyncio.timeout(READY_SECONDS):
             await ping(services)

@@ -31,10 +31,12 @@ from gateway.cli.stop_signals import StopSignals
 from gateway.embedded.postgres import default_data_dir
 from gateway.settings import SettingsInvalid, load_gateway_settings
 from gateway.stream.server import PortUnavailable, listen
+from gateway.stream.settings import StreamSettings
 from workerapp.db.address import DatabaseAddress
 from workerapp.settings import load_worker_settings
 
 _START_SECONDS = 60.0
+_DRAIN_SECONDS = "1"
 _LAPTOP_CONCURRENCY = 4
 #: Of the key that is printed: whoever starts all of it is its operator, too, and `gateway listen` registers with it.
 _SCOPES = (*DEFAULT_SCOPES, Scope.WEBHOOKS_MANAGE, Scope.ADMIN)
@@ -161,6 +163,9 @@ def _environment(options: StackOptions, database: Database) -> Mapping[str, str]
     ours = {"PYTHONUNBUFFERED": "1"}
     if not settings.outbound_allow:
         ours["GATEWAY_OUTBOUND_ALLOW"] = LOOPBACK
+    if settings.stream.drain_timeout == StreamSettings().drain_timeout:
+        # No other gateway takes over meanwhile, and whoever has a page open does not want to wait for the end.
+        ours["GATEWAY_STREAM__DRAIN_TIMEOUT"] = _DRAIN_SECONDS
     if not settings.secret_keys:
         folder = options.data_dir if options.database_url is None else default_data_dir().parent
         ours["GATEWAY_SECRET_KEYS"] = kept_secret_keys(folder)

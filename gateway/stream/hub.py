@@ -188,7 +188,6 @@ class Hub:
         self._subscriptions: defaultdict[Topic, set[Subscription]] = defaultdict(set)
         self._open: Counter[UUID] = Counter()
         self._draining = False
-        self._is_empty = asyncio.Event()
         #: How far the tail has published: everything up to here, and nothing behind it, unless it is just at work.
         self.position: Position | None = None
 
@@ -226,7 +225,6 @@ class Hub:
         self._open[organization_id] -= 1
         if not self._open[organization_id]:
             del self._open[organization_id]
-        self._note_emptiness()
 
     def wants(self, organization_id: UUID, subject_id: str) -> bool:
         """Whether anybody here would get such an event; if not, it need not even be encoded."""
@@ -257,15 +255,16 @@ class Hub:
         """End every subscription, also those to come, because the process stops."""
         self._draining = True
         self._finish(End.DRAINING)
-        self._note_emptiness()
 
-    async def wait_until_empty(self) -> None:
-        """Return when the last subscription is closed, after `drain`."""
-        await self._is_empty.wait()
+    @property
+    def is_draining(self) -> bool:
+        """Whether the process stops."""
+        return self._draining
 
-    def _note_emptiness(self) -> None:
-        if self._draining and not self._subscriptions:
-            self._is_empty.set()
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody listens."""
+        return not self._subscriptions
 
     def _bursts(self, events: Iterable[EncodedEvent], span: Span) -> Iterator[tuple[Topic, Burst]]:
         by_topic: defaultdict[Topic, list[EncodedEvent]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""The HTTP server of a process that streams: its listening socket, and a shutdown that first ends the streams."""
+"""The HTTP server of a process that streams: its listening socket, and a shutdown that cuts nobody off."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ from gateway.stream.hub import Hub
 from gateway.stream.settings import StreamSettings
 from gateway.transport.connection import BoundedConnection
 from gateway.transport.limits import ConnectionLimits
+from gateway.transport.newcomers import keep_out, let_in
+
+#: In which a connection that is being made is made.
+_HANDSHAKE_SECONDS = 0.05
+_LOOK_SECONDS = 0.05
 
 
 class PortUnavailable(Exception):
@@ -100,13 +105,43 @@ class Server(uvicorn.Server):
         if config.timeout_graceful_shutdown is None:
             config.timeout_graceful_shutdown = (settings or StreamSettings()).shutdown_timeout
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen; a process before this one may have been killed while it kept newcomers out of the same socket."""
+        for listener in sockets or []:
+            let_in(listener)
+        await super().startup(sockets)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the streams, then the connections, then the application."""
+        """Take no more connections, end the streams, then what connections are left, then the application."""
+        await self._stop_listening(sockets or [])
         self._hub.drain()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._drain_timeout):
-                await self._hub.wait_until_empty()
+                await self._wait_until_left()
         await super().shutdown(sockets)
+
+    async def _stop_listening(self, listeners: list[socket.socket]) -> None:
+        """From then on newcomers are refused; whoever came before is let in."""
+        are_kept_out = [keep_out(listener) for listener in listeners]
+        if all(are_kept_out):
+            await asyncio.sleep(_HANDSHAKE_SECONDS)
+        for listener in listeners:
+            let_in(listener)
+        for server in self.servers:
+            server.close()
+        for listener in listeners:
+            listener.close()
+
+    async def _wait_until_left(self) -> None:
+        """Return when the last connection was closed by its client, or behind an answer that said so."""
+        while (connections := [*self.server_state.connections]) and not self.force_exit:
+            for connection in connections:
+                if isinstance(connection, BoundedConnection):
+                    connection.leave()
+                elif self._hub.is_empty:
+                    # A WebSocket, whose streams have said that they end.
+                    connection.shutdown()
+            await asyncio.sleep(_LOOK_SECONDS)
 
 
 def listen(host: str, port: int, settings: StreamSettings | None = None) -> socket.socket:

@@ -57,6 +57,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._to_read_anew = b""
         self._refusal: ApiError | None = None
         self._is_refused = False
+        self._is_leaving = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
@@ -67,6 +68,15 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         super().connection_lost(exc)
+
+    def leave(self) -> None:
+        """Answer what comes, say each time that it is the last one, and close then; not before, and not unsaid.
+
+        Whoever sent a request on a connection that is being closed does not know whether it arrived (RFC 9112, 9.6).
+        """
+        self._is_leaving = True
+        if self._is_answering and not self.cycle.response_started:
+            self.cycle.keep_alive = False
 
     def data_received(self, data: bytes) -> None:
         while data and not self._is_refused:
@@ -106,6 +116,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._in_head, self._in_body = False, True
         if not self._asks_for_unknown_protocol:
             super().on_headers_complete()
+            if self._is_leaving:
+                self.leave()
 
     def on_message_complete(self) -> None:
         self._in_body = False

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socket import create_server
 from typing import Any
@@ -177,6 +178,16 @@ def test_a_gateway_that_is_away_is_passed_over(client: Client, gateway: Gateway,
         assert len(behind.get("/v1/tasks")["items"]) == 4
 
 
+def test_a_gateway_that_is_back_is_asked_when_the_other_one_stops_before_it_was_asked_again(reachable_folder: Path):
+    first, second = free_port(), free_port()
+    with Nginx(reachable_folder, [first, second]) as proxy:
+        with a_gateway_that_answers(second):
+            # Some of these are sent to the first one, and then it is left alone for a while.
+            assert {httpx.get(proxy.url + "/v1/tasks").status_code for _ in range(4)} == {200}
+        with a_gateway_that_answers(first):
+            assert {httpx.post(proxy.url + "/v1/tasks").status_code for _ in range(4)} == {200}
+
+
 def test_a_submission_that_may_have_arrived_is_not_sent_to_another_gateway(
     client: Client, gateway: Gateway, reachable_folder: Path
 ):
@@ -200,6 +211,31 @@ def test_neither_tokens_nor_keys_are_logged(client: Client, gateway: Gateway, re
     assert f'"GET {path} HTTP/1.1" 200' in logged
     assert client.key not in logged
     assert "tst_" not in logged
+
+
+@contextmanager
+def a_gateway_that_answers(port: int) -> Iterator[None]:
+    """Answers each request on a connection of its own."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,11 @@ SELECT NOT EXISTS (SELECT FROM test_run WHERE finished_at IS NULL)
    AND NOT EXISTS (SELECT FROM broker_message WHERE task_id IS NOT NULL)
 """
 SHOWN_OF_A_KIND = 5
+CHECKS = Path(__file__).with_name("checks.sql")
 
 
-def statements() -> Mapping[str, str]:
-    text = Path(__file__).with_name("checks.sql").read_text(encoding="utf-8")
+def statements(path: Path = CHECKS) -> Mapping[str, str]:
+    text = path.read_text(encoding="utf-8")
     parts = re.split(r"^-- name: (\w+)\s*$", text, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
@@ -50,16 +51,28 @@ def problems(stack: Stack, ledger: Ledger) -> dict[str, list[str]]:
 
 
 def found_in_rows(admin: psycopg.Connection, ledger: Ledger) -> dict[str, list[str]]:
+    return found_by(admin, statements(), chords=ledger.chords, tasks=ledger.tasks + ledger.chords, runs=ledger.runs)
+
+
+def found_by(
+    admin: psycopg.Connection,
+    queries: Mapping[str, str],
+    *,
+    chords: Sequence[str],
+    tasks: Sequence[str],
+    runs: Sequence[str],
+) -> dict[str, list[str]]:
+    """What statements find, given what callers know of."""
     parameters = {
         "passed": TESTS - ERRORED - FAILED,
         "failed": FAILED,
         "errored": ERRORED,
         "terminal": [str(kind) for kind in TERMINAL_TYPES],
-        "chords": ledger.chords,
-        "tasks": ledger.tasks + ledger.chords,
-        "runs": ledger.runs,
+        "chords": list(chords),
+        "tasks": list(tasks),
+        "runs": list(runs),
     }
-    return {name: _texts(admin, query, parameters) for name, query in statements().items()}
+    return {name: _texts(admin, query, parameters) for name, query in queries.items()}
 
 
 def has_ended(process: Process) -> bool:

@@ -84,12 +84,16 @@ class Load(threading.Thread):
     def _configure(self) -> str:
         application = {"url": self._stack.endpoint.url, "request": {"input": "{{ input }}"}}
         endpoint = self._made("endpoints", name="app", response={"output": "$.output"}, **application)
-        test_set = self._made("test-sets", name="questions", tests=[_test(number) for number in range(TESTS)])
+        test_set = self._made("test-sets", name="questions", tests=tests_of_a_run())
         ids = {"endpoint_id": endpoint, "test_set_id": test_set}
         return self._made("test-configurations", name="faults", concurrency=10, metrics=[{"type": "equals"}], **ids)
 
     def _made(self, resource: str, **body: Any) -> str:
         return str(self._caller.post(f"/v1/{resource}", body)["id"])
+
+
+def tests_of_a_run() -> list[dict[str, str]]:
+    return [_test(number) for number in range(TESTS)]
 
 
 def _test(number: int) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +87,15 @@ class Stack:
 
 
 @contextmanager
-def running_stack(folder: Path, *, broker: str, gateways: int, workers: int, patience: float) -> Iterator[Stack]:
+def running_stack(
+    folder: Path,
+    *,
+    broker: str,
+    gateways: int,
+    workers: int,
+    patience: float,
+    gateways_environment: Mapping[str, str] | None = None,
+) -> Iterator[Stack]:
     with ExitStack() as running:
         postgres = running.enter_context(OwnPostgres(folder))
         with connect(postgres.address) as admin:
@@ -95,10 +103,11 @@ def running_stack(folder: Path, *, broker: str, gateways: int, workers: int, pat
         database = TestDatabase(url=postgres.address, admin_url=postgres.address)
         carrier = running.enter_context(_carrier(broker, database))
         environment = WAITS | {PATIENCE: f"{patience:g}"} | dict(carrier.environment)
+        of_gateways = dict(carrier.environment) | dict(gateways_environment or {})
         stack = Stack(
             folder=folder,
             postgres=postgres,
-            gateways=[PatientGateway(database, environment=carrier.environment) for _ in range(gateways)],
+            gateways=[PatientGateway(database, environment=of_gateways) for _ in range(gateways)],
             workers=[
                 Worker(database, ready=False, include=("tests.faults.tasks",), environment=environment)
                 for _ in range(workers)

@@ -180,11 +180,19 @@ async def test_arguments_that_fit_are_taken(
 async def test_a_task_that_no_worker_of_its_queue_has_is_refused(
     api: httpx.AsyncClient, database: TestDatabase
 ) -> None:
+    report(database, described())
     consume(database, "celery")
     refused = await api.post("/v1/tasks", json={"name": "scales.unknown"})
     assert refused.json()["code"] == "task_unknown"
     detail = "No worker that consumes the queue 'celery' has the task 'scales.unknown'; see GET /v1/task-types."
     assert faults_of(refused) == {"/name": detail}
+
+
+async def test_while_all_workers_are_of_a_version_that_tells_no_tasks_none_is_refused(
+    api: httpx.AsyncClient, database: TestDatabase
+) -> None:
+    consume(database, "celery")
+    assert (await api.post("/v1/tasks", json={"name": "scales.weigh"})).status_code == 202
 
 
 async def test_a_task_whose_worker_has_just_come_is_taken_although_types_are_remembered(

@@ -14,6 +14,8 @@ class Frame:
     kind: str
     #: None for a keep-alive.
     data: str | None
+    #: Milliseconds after which to come back, if it says so.
+    retry: int | None = None
 
 
 class FrameReader:
@@ -33,4 +35,5 @@ def _parse(text: str) -> Frame:
     for line in text.split("\n"):
         name, _, value = line.partition(":")
         fields[name] = value.removeprefix(" ")
-    return Frame(cursor=fields.get("id"), kind=fields.get("event", "message"), data=fields.get("data"))
+    retry = int(fields["retry"]) if "retry" in fields else None
+    return Frame(cursor=fields.get("id"), kind=fields.get("event", "message"), data=fields.get("data"), retry=retry)

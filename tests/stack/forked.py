@@ -22,18 +22,19 @@ MODULES = {"celery": "celery", "gateway.cli.main": "gateway"}
 
 
 def begin(
-    command: Sequence[str], environment: Mapping[str, str], files: Sequence[int]
+    command: Sequence[str], environment: Mapping[str, str], files: Sequence[int], code: Path = ROOT
 ) -> subprocess.Popen[bytes] | Fork:
-    """Start a command in the project's folder, with these as its stdin, stdout and stderr, and in a session of its own.
+    """Start a command in the folder of its code, with these as stdin, stdout and stderr, and in a session of its own.
 
-    It is a fork in a run of tests, where it is one of ours: what is measured is started as everybody starts it.
+    It is a fork in a run of tests, where it is one of ours: what is measured, or is another version, is started as
+    everybody starts it.
     """
     program = MODULES.get(command[2]) if list(command[:2]) == [sys.executable, "-m"] else None
-    if program is not None and "PYTEST_VERSION" in os.environ:
+    if program is not None and code == ROOT and "PYTEST_VERSION" in os.environ:
         return Fork([program, *command[3:]], environment, files)
     stdin, stdout, stderr = files
     return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
+        command, cwd=code, env=environment, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
     )
 
 

@@ -36,6 +36,8 @@ class Process:
         self, name: str, arguments: Sequence[str], environment: Mapping[str, str], program: str = sys.executable
     ) -> None:
         self.name = name
+        #: The folder of the program: another one's is another version.
+        self.code = ROOT
         self._command = [program, *arguments]
         self._environment = _clean_environment() | dict(environment)
         self._child: subprocess.Popen[bytes] | Fork | None = None
@@ -62,11 +64,18 @@ class Process:
         assert self._child is not None, f"{self.name} was not started"
         return self._child.pid
 
+    @property
+    def status(self) -> int | None:
+        """What it exited with, negative for the signal that ended it; nothing while it runs."""
+        assert self._child is not None, f"{self.name} was not started"
+        return self._child.poll()
+
     def start(self) -> None:
         self._lines, self._ended = [], False
+        environment = self._environment if self.code == ROOT else self._environment | {"PYTHONPATH": str(self.code)}
         output, written = os.pipe()
         with Path(os.devnull).open("rb") as nothing:
-            self._child = begin(self._command, self._environment, [nothing.fileno(), written, written])
+            self._child = begin(self._command, environment, [nothing.fileno(), written, written], self.code)
         os.close(written)
         self._reader = threading.Thread(target=self._read, args=(output,), name=f"read-{self.name}", daemon=True)
         self._reader.start()
@@ -126,6 +135,20 @@ class Process:
         """The exit status, as soon as it has ended by itself or by a signal."""
         assert self._child is not None, f"{self.name} was not started"
         return self._child.wait(STOP_SECONDS)
+
+    def end(self, seconds: float) -> float:
+        """Ask it to stop and leave it all the time that an orchestrator would; how long it took.
+
+        Raises:
+            subprocess.TimeoutExpired: it did not stop.
+        """
+        assert self._child is not None
+        began = time.monotonic()
+        self._child.terminate()
+        self._child.wait(seconds)
+        took = time.monotonic() - began
+        self._reap()
+        return took
 
     def restart(self) -> None:
         self.kill()

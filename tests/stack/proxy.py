@@ -75,7 +75,8 @@ def verdict(configuration: Path, folder: Path) -> str:
 def _configuration(folder: Path, gateways: Sequence[int], port: int, tls_port: int) -> str:
     """What is deployed, with what is switched off there (TLS) switched on."""
     text = re.sub(r"^( *)#(?! )", r"\1", CONFIGURATION.read_text(), flags=re.MULTILINE)
-    servers = "\n".join(f"server 127.0.0.1:{gateway} max_fails=1 fail_timeout=2s;" for gateway in gateways)
+    kinds = dict.fromkeys(re.findall(r"server 127\.0\.0\.1:\d+ (.*)", text))
+    servers = "\n".join(f"server 127.0.0.1:{gateway} {kind}" for kind in kinds for gateway in gateways)
     temporary = "".join(f"{name}_temp_path {folder}/{name};" for name in TEMPORARY)
     for pattern, replacement in (
         (r"/var/log/nginx|/etc/ssl/certs|/etc/ssl/private", str(folder)),

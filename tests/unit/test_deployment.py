@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from gateway.settings import load_gateway_settings
+from gateway.stream.settings import StreamSettings
+from gateway.transport.limits import ConnectionLimits
 from tests.deployment import (
     DEPLOY,
     GATEWAY_STOPS_WITHIN,
@@ -92,6 +94,20 @@ def test_what_the_image_copies_is_there_and_sent_to_its_builder() -> None:
     }
     assert copied == sent
     assert all((ROOT / source).exists() for source in copied)
+
+
+def test_the_dockerfile_is_one_that_hadolint_takes() -> None:
+    beside = Path(sys.executable).parent / "hadolint"  # it comes with the development extras
+    if not beside.exists():
+        pytest.skip("hadolint is not installed here")
+    done = subprocess.run([beside, DEPLOY / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_gateway_waits_for_longer_than_nginx_keeps_a_connection() -> None:
+    (kept,) = re.findall(r"keepalive_timeout (\d+)s;", (DEPLOY / "nginx.conf").read_text())
+    assert float(kept) < StreamSettings().drain_timeout
+    assert float(kept) < ConnectionLimits().keep_alive_seconds
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

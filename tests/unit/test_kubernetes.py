@@ -26,6 +26,8 @@ from tests.deployment import (
 FOLDER = DEPLOY / "kubernetes"
 PODS = pods()
 SERVING = ("gateway", "worker")
+#: The default of `upstream-keepalive-timeout` in the configuration of ingress-nginx.
+INGRESS_KEEPS_SECONDS = 60
 
 
 def container(pod: str) -> dict[str, Any]:
@@ -118,6 +120,19 @@ def test_what_lost_its_database_is_not_started_anew_but_not_ready_either(pod: st
     probes = container(pod)
     assert probes["livenessProbe"]["httpGet"]["path"] == "/healthz"
     assert probes["readinessProbe"]["httpGet"]["path"] == "/readyz"
+
+
+def test_the_ingress_and_not_the_gateway_closes_idle_connections() -> None:
+    kept = float(named("ConfigMap", "settings")["data"]["GATEWAY_CONNECTION__KEEP_ALIVE_SECONDS"])
+    assert kept > INGRESS_KEEPS_SECONDS
+
+
+def test_the_schemas_of_kubernetes_take_every_object() -> None:
+    validate = pytest.importorskip(
+        "kubernetes_validate", reason="kubernetes-validate and its schemas are not installed"
+    )
+    for thing in objects():
+        validate.validate(thing, validate.latest_version(), strict=True)
 
 
 def test_pods_have_the_time_to_stop() -> None:

@@ -22,8 +22,10 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
     ORDER BY t.name, t.first_reported_at DESC, t.hash
 $$;
 
--- Whether a worker that reports, and so has told its tasks, consumes the queue.
+-- Whether a worker that reports, and so has told its tasks, consumes the queue. While none has told any, those that report
+-- are of the version before, which does not tell: in the middle of an upgrade nothing is refused for that.
 CREATE OR REPLACE FUNCTION is_queue_served(p_queue text, p_dead_after interval) RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = gateway, pg_temp AS $$
     SELECT EXISTS (SELECT FROM worker_heartbeat WHERE p_queue = ANY (queues) AND at > now() - p_dead_after)
+        AND EXISTS (SELECT FROM task_type)
 $$;
