@@ -63,7 +63,8 @@ def _answer(asked: socket.socket) -> None:
     child = os.fork()
     if child == 0:
         asked.close()
-        os._exit(_execute(json.loads(message), files))
+        # Not at once: what a process does when it ends is a part of it.
+        sys.exit(_execute(json.loads(message), files))
     for file in files:
         os.close(file)
     asked.sendall(f"{child}\n".encode())
@@ -72,7 +73,7 @@ def _answer(asked: socket.socket) -> None:
     os._exit(0)
 
 
-def _execute(command: dict[str, Any], files: Sequence[int]) -> int:
+def _execute(command: dict[str, Any], files: Sequence[int]) -> Any:
     if command["session"]:
         os.setsid()
     for number, file in enumerate(files):
@@ -84,17 +85,9 @@ def _execute(command: dict[str, Any], files: Sequence[int]) -> int:
     os.chdir(command["folder"])
     os.environ.clear()
     os.environ.update(command["environment"])
+    sys.path[:0] = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry not in sys.path]
     sys.argv = list(command["arguments"])
-    try:
-        status: Any = PROGRAMS[sys.argv[0]]()
-    except SystemExit as ended:
-        status = ended.code
-        if isinstance(status, str):
-            print(status, file=sys.stderr)
-            status = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    return int(status or 0)
+    return PROGRAMS[sys.argv[0]]()
 
 
 def _written(number: int) -> TextIO:
