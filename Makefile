@@ -21,7 +21,7 @@ demo: $(VENV)/installed-app  ## start everything and run a bundled suite; ARGS=-
 ON_EVERY_SERVER := $(addprefix tests/integration/test_,postgres_fixtures.py settling.py isolation.py tables.py \
 	snapshot_reader.py organization_log.py broker.py row_security.py)
 # Most tests wait for processes, so more of them run at once than there are cores.
-PYTEST := $(BIN)/python -m pytest --numprocesses 3
+PYTEST := $(BIN)/python -m pytest --numprocesses 4
 
 test: $(VENV)/installed-dev  ## run the tests; ARGS are pytest's, and with any only those run
 	$(PYTEST) $(ARGS)
