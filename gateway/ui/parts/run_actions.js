@@ -8,6 +8,7 @@ import { Refusal, SureButton } from "./basics.js";
 import { useReading } from "./reading.js";
 
 const FORMATS = ["jsonl", "csv", "junit"];
+const LINGER_MILLISECONDS = 60_000;
 
 export function RunActions({ run, isEnded, testSetId }) {
   const [problem, setProblem] = useState(null);
@@ -41,7 +42,8 @@ function Exports({ id, onProblem }) {
     link.href = URL.createObjectURL(await response.blob());
     link.download = `run-${id}.${format === "junit" ? "xml" : format}`;
     link.click();
-    return URL.revokeObjectURL(link.href);
+    // The browser reads it after the click.
+    return setTimeout(() => URL.revokeObjectURL(link.href), LINGER_MILLISECONDS);
   };
   return html`<label class="hidden" for="export">Export</label><select id="export" value="" onChange=${(event) => { if (event.target.value) take(event.target.value); event.target.value = ""; }}>
     <option value="">Export…</option>${FORMATS.map((format) => html`<option key=${format} value=${format}>${format}</option>`)}</select>`;
