@@ -180,5 +180,7 @@ def _retry_after(response: httpx.Response) -> float | None:
 
 
 def _sentences(problem: Problem) -> str:
-    said = [problem.detail or problem.title or problem.code, *(fault.detail for fault in problem.errors)]
-    return "\n".join(dict.fromkeys(said))
+    first = problem.detail or problem.title or problem.code
+    # The first sentence may have the first fault in it, with its place.
+    others = (fault.detail for fault in problem.errors if fault.detail not in first)
+    return "\n".join(dict.fromkeys((first, *others)))

@@ -80,10 +80,12 @@ def test_every_problem_of_the_gateway_is_raised_as_its_kind_with_all_it_says() -
         assert raised.may_pass is (kind.status in {429, 503} or kind.code == "idempotency_key_in_use"), kind
 
 
-def test_the_sentences_of_all_faults_are_in_the_message_once() -> None:
-    body = {"status": 422, "code": "validation_failed", "detail": "a", "errors": [{"detail": "a"}, {"detail": "b"}]}
+@pytest.mark.parametrize("detail", ["It is too long.", "/args/0: It is too long. And 1 more."])
+def test_the_sentences_of_all_faults_are_in_the_message_once(detail: str) -> None:
+    faults = [{"pointer": "/args/0", "detail": "It is too long."}, {"detail": "It is too late."}]
+    body = {"status": 422, "code": "validation_failed", "detail": detail, "errors": faults}
     response = httpx.Response(422, json=body, request=httpx.Request("GET", "http://gateway/"))
-    assert str(client_errors.error_of(response)) == "a\nb"
+    assert str(client_errors.error_of(response)) == f"{detail}\nIt is too late."
 
 
 @pytest.mark.parametrize(
