@@ -4,6 +4,7 @@ import { connection, startLive } from "./live.js";
 import { find, place, startRouter } from "./router.js";
 import { choice, CHOICES, startScheme } from "./scheme.js";
 import { end, may, session } from "./session.js";
+import { CONNECTIONS } from "./stream.js";
 import { Admin } from "./pages/admin.js";
 import { Comparison } from "./pages/comparison.js";
 import { Events } from "./pages/events.js";
@@ -36,7 +37,8 @@ const PAGES = [
 /** What a ticket opens is streams. */
 const WATCHED_PAGES = [["/runs", WatchedRuns], ["/runs/:id", Run], ["/events", Events]];
 const SECTIONS = [["/runs", "Runs"], ["/groups", "Groups", "runs:read"], ["/tasks", "Tasks", "runs:read"], ["/events", "Events"], ["/webhooks", "Webhooks", "webhooks:manage"], ["/admin", "Admin", "admin"]];
-const CONNECTIONS = { live: "live", connecting: "connecting…", waiting: "reconnecting…", refused: "not live" };
+/** There is less room for words at the head of the page. */
+const SHORT_CONNECTIONS = { ...CONNECTIONS, waiting: "reconnecting…", refused: "not live" };
 
 function Dashboard() {
   if (!session.value) return html`<${SignIn} />`;
@@ -47,7 +49,7 @@ function Head() {
   const { caller, isTicket } = session.value;
   return html`<header class="head"><a class="brand" href="#/runs"><img src="dashboard/icon.svg" alt="" width="24" height="24" />Gateway</a>
     <nav aria-label="Sections">${SECTIONS.filter(([, , scope]) => !scope || may(scope)).map(([path, name]) => html`<a key=${path} href="#${path}" aria-current=${isWithin(path) ? "page" : undefined}>${name}</a>`)}</nav>
-    <span class="connection ${connection.value}" role="status">${CONNECTIONS[connection.value] ?? ""}</span>
+    <span class="connection ${connection.value}" role="status">${SHORT_CONNECTIONS[connection.value] ?? ""}</span>
     <span class="who" title=${caller ? caller.scopes.join(", ") : ""}>${isTicket ? "with a ticket" : caller.organization}</span>
     <${Scheme} /><button type="button" onClick=${() => end()}>Sign out</button></header>`;
 }

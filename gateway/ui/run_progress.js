@@ -1,9 +1,9 @@
 // How far a run is, kept up by the events of its stream.
+import { hasEnded } from "./run_status.js";
 
 /** Statuses of a test by their number in `cells`; 0 is a test that has not ended. */
 export const STATUSES = ["pending", "pass", "fail", "error", "unscored", "cancelled"];
 const NUMBERS = Object.fromEntries(STATUSES.map((status, number) => [status, number]));
-const ENDED = new Set(["completed", "partial", "failed", "cancelled"]);
 const WIDTHS = [0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 21_600, 86_400];
 const MOST_BINS = 90;
 
@@ -32,7 +32,7 @@ export class RunProgress {
   }
 
   get isEnded() {
-    return ENDED.has(this.status);
+    return hasEnded(this.status);
   }
 
   /** Take over how the run is, as it was read; its results are still to be told. */

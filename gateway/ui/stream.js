@@ -7,6 +7,8 @@ const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 15_000;
 /** The server says something every 15 seconds unless it was told otherwise; a connection that is silent for longer is dead. */
 const SILENCE = 60_000;
+/** How a stream is, for people; of one that is refused the problem says why. */
+export const CONNECTIONS = { live: "live", connecting: "connecting…", waiting: "connection lost, coming back…" };
 /** Refusals that another attempt may not meet. */
 const PASSING = new Set([429, 500, 502, 503, 504]);
 

@@ -63,6 +63,16 @@ def dashboard(browser: Browser, gateway: Gateway, client: Client) -> Iterator[Da
         yield opened
 
 
+def asked(client: Client, app: Application, *inputs: str, expected: str) -> str:
+    """A run that asks the application each of these once, and wants the same answer to all of them."""
+    configuration = client.configure(
+        endpoint={"url": app.url, "request": {"input": "{{ input }}"}, "max_attempts": 1},
+        tests=[{"input": text, "expected": expected} for text in inputs],
+        metrics=[{"type": "equals"}],
+    )
+    return client.execute(configuration)
+
+
 def until_ended(dashboard: Dashboard) -> None:
     expect(dashboard.page.get_by_role("button", name="Run again")).to_be_visible(timeout=90_000)
 
@@ -99,12 +109,7 @@ def test_a_run_of_a_thousand_tests_is_followed_over_a_gateway_that_is_killed(
 
 def test_the_list_of_runs_moves_by_itself_and_leads_to_the_run(dashboard: Dashboard, client: Client, app: Application):
     expect(dashboard.page.get_by_text("No run is here")).to_be_visible()
-    configuration = client.configure(
-        endpoint={"url": app.url, "request": {"input": "{{ input }}"}, "max_attempts": 1},
-        tests=[{"input": text, "expected": "a"} for text in ("say a", "say b", "fail", "wait")],
-        metrics=[{"type": "equals"}],
-    )
-    run_id = client.execute(configuration)
+    run_id = asked(client, app, "say a", "say b", "fail", "wait", expected="a")
     row = dashboard.rows().first
     expect(row.get_by_role("img")).to_have_accessible_name("3 of 4 tests: 1 passed, 1 failed, 1 errored")
     expect(row).to_contain_text("running")
@@ -157,12 +162,7 @@ def test_a_run_is_cancelled_after_asking_twice_and_run_again(dashboard: Dashboar
 
 
 def test_the_field_of_tests_is_walked_and_opened_by_keys(dashboard: Dashboard, client: Client, app: Application):
-    configuration = client.configure(
-        endpoint={"url": app.url, "request": {"input": "{{ input }}"}},
-        tests=[{"input": f"say {text}", "expected": "b"} for text in "abc"],
-        metrics=[{"type": "equals"}],
-    )
-    run_id = client.execute(configuration)
+    run_id = asked(client, app, "say a", "say b", "say c", expected="b")
     client.settled(run_id)
     dashboard.open(f"/runs/{run_id}")
     until_ended(dashboard)
@@ -305,12 +305,7 @@ def test_a_key_that_may_not_watch_sees_a_run_as_it_stands(
 ):
     scopes = ["runs:read", "runs:write"]
     with new_client(module_database, gateway.url, "organization that reads", scopes) as client:
-        configuration = client.configure(
-            endpoint={"url": app.url, "request": {"input": "{{ input }}"}},
-            tests=[{"input": f"say {text}", "expected": "a"} for text in "ab"],
-            metrics=[{"type": "equals"}],
-        )
-        run_id = client.execute(configuration)
+        run_id = asked(client, app, "say a", "say b", expected="a")
         until(lambda: client.run(run_id)["finished_at"])
         with opened_dashboard(browser, gateway.url, credential=client.key) as dashboard:
             dashboard.open(f"/runs/{run_id}")

@@ -2,11 +2,13 @@
 import { html } from "../vendor/preact.js";
 import { get } from "../api.js";
 import { formatNumber, formatShare, formatTime, shorten } from "../format.js";
-import { Choice, Empty, Figure, More, Refusal, Status } from "../parts/basics.js";
+import { Choice, Figure, Refusal, Status } from "../parts/basics.js";
 import { useList } from "../parts/list.js";
+import { Listed, Table } from "../parts/listed.js";
 import { useReading } from "../parts/reading.js";
 import { Verbatim } from "../parts/verbatim.js";
 import { filter, place } from "../router.js";
+import { passRate } from "../run_status.js";
 
 const CHANGES = ["newly_failing", "newly_passing", "newly_errored", "otherwise", "unchanged", "only_in_run", "only_in_baseline"];
 const DIFFERENT = CHANGES.filter((change) => change !== "unchanged").join();
@@ -17,24 +19,21 @@ export function Comparison({ id, other }) {
   const head = useReading((signal) => get(path, { limit: 1 }, { signal }), [path]);
   const list = useList({ path, query: { change: chosen ?? DIFFERENT }, keyOf: (test) => `${test.run?.test_id}/${test.baseline?.test_id}` });
   return html`<header class="title"><div><p class="above"><a href="#/runs">Runs</a> / <a href="#/runs/${id}">run</a></p><h1>Comparison</h1></div></header>
-    <${Refusal} problem=${head.problem ?? list.problem} retry=${head.problem ? head.reload : list.reload} />
+    <${Refusal} problem=${head.problem} retry=${head.reload} />
     ${head.value ? html`<${Sides} run=${head.value.run} baseline=${head.value.baseline} /><dl class="figures">${CHANGES.map((change) => html`<${Figure} key=${change} name=${words(change)} value=${formatNumber(head.value.counts[change])} />`)}</dl>` : null}
     <${Choice} label="Show" values=${CHANGES} chosen=${chosen} onChoose=${(change) => filter({ change })} />
-    ${list.items.length ? html`<div class="results">${list.items.map((test) => html`<${ComparedTest} key=${`${test.run?.test_id}/${test.baseline?.test_id}`} test=${test} />`)}</div>`
-      : list.isLoading || list.problem ? null : html`<${Empty}>${chosen ? "There is none of these." : "Every test came out the same."}<//>`}
-    <${More} list=${list} />`;
+    ${head.problem ? null : html`<${Listed} list=${list} empty=${chosen ? "There is none of these." : "Every test came out the same."}>
+      <div class="results">${list.items.map((test) => html`<${ComparedTest} key=${`${test.run?.test_id}/${test.baseline?.test_id}`} test=${test} />`)}</div><//>`}`;
 }
 
 function Sides({ run, baseline }) {
-  return html`<table class="rows"><thead><tr><th>Run</th><th>Status</th><th>Created</th><th class="number">Tests</th><th class="number">Passed</th><th class="number">Failed</th><th class="number">Errors</th></tr></thead>
-    <tbody><${Side} name="This run" run=${run} /><${Side} name="Baseline" run=${baseline} /></tbody></table>`;
+  return html`<${Table} columns=${["Run", "Status", "Created", "#Tests", "#Passed", "#Failed", "#Errors"]}><${Side} name="This run" run=${run} /><${Side} name="Baseline" run=${baseline} /><//>`;
 }
 
 function Side({ name, run }) {
-  const judged = run.passed + run.failed + run.errored;
   const whole = useReading((signal) => get(`/v1/test-runs/${run.test_run_id}`, {}, { signal }), [run.test_run_id]).value;
   return html`<tr><td><a href="#/runs/${run.test_run_id}">${name}</a></td><td><${Status} of=${run.status} /></td><td>${formatTime(whole?.created_at)}</td><td class="number">${formatNumber(run.total)}</td>
-    <td class="number">${formatNumber(run.passed)} (${formatShare(judged ? run.passed / judged : null)})</td><td class="number">${formatNumber(run.failed)}</td><td class="number">${formatNumber(run.errored)}</td></tr>`;
+    <td class="number">${formatNumber(run.passed)} (${formatShare(passRate(run))})</td><td class="number">${formatNumber(run.failed)}</td><td class="number">${formatNumber(run.errored)}</td></tr>`;
 }
 
 function ComparedTest({ test }) {

@@ -6,12 +6,13 @@ import { Empty, Refusal } from "../parts/basics.js";
 import { EventRow } from "../parts/event_row.js";
 import { SelectFilter, TextFilter } from "../parts/filters.js";
 import { filter, place } from "../router.js";
-import { follow } from "../stream.js";
+import { RUN_STATUSES } from "../run_status.js";
+import { CONNECTIONS, follow } from "../stream.js";
+import { TASK_STATUSES } from "./tasks.js";
 
 const FAMILIES = ["task", "test_run", "test_result", "run_group", "webhook_endpoint"];
-const STATUSES = ["PENDING", "STARTED", "RETRY", "SUCCESS", "FAILURE", "REVOKED", "queued", "running", "completed", "partial", "failed", "cancelled", "pass", "fail", "error", "unscored"];
+const STATUSES = [...TASK_STATUSES, ...RUN_STATUSES, "pass", "fail", "error", "unscored"];
 const BEGINNINGS = [["", "now"], ["earliest", "the oldest that is kept"]];
-const CONNECTIONS = { live: "live", connecting: "connecting…", waiting: "connection lost, coming back…", refused: "not live" };
 
 export function Events() {
   const { query } = place.value;
@@ -31,7 +32,7 @@ function LiveEvents({ wanted, after }) {
   const { log, version, connection, problem } = useEventLog(wanted, after, isPaused);
   const rows = useMemo(() => html`<div class="results">${log.rows.map(drawn)}</div>`, [version, log.shown]);
   return html`<div class="inline live-line"><button type="button" aria-pressed=${String(isPaused)} onClick=${() => setPaused(!isPaused)}>${isPaused ? "Go on" : "Pause"}</button>
-      <span class="connection ${connection}" role="status">${CONNECTIONS[connection]}</span>
+      <span class="connection ${connection}" role="status">${CONNECTIONS[connection] ?? "not live"}</span>
       <span class="faint">${formatCount(log.shown, "event")}${log.shown > MOST ? `, the newest ${MOST} are shown` : ""}${isPaused ? `; ${formatNumber(log.waiting)} more have arrived` : ""}</span></div>
     <${Refusal} problem=${problem} />
     ${log.rows.length ? rows : problem ? null : html`<${Empty}>Nothing has happened${after ? "" : " since this page was opened"}.<//>`}`;

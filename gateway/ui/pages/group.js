@@ -3,8 +3,9 @@ import { html, useEffect } from "../vendor/preact.js";
 import { get, post } from "../api.js";
 import { formatNumber, formatShare, shorten } from "../format.js";
 import { Bar } from "../parts/bar.js";
-import { Choice, Empty, Id, More, Refusal, Status, SureButton } from "../parts/basics.js";
+import { Choice, Id, Refusal, Status, SureButton } from "../parts/basics.js";
 import { useList } from "../parts/list.js";
+import { Listed, Table } from "../parts/listed.js";
 import { useName } from "../parts/names.js";
 import { useReading } from "../parts/reading.js";
 import { Verbatim } from "../parts/verbatim.js";
@@ -27,8 +28,8 @@ export function Group({ id }) {
       <p class="faint"><${Id} of=${id} /> ${group.finished} of ${group.total ?? "–"} runs have ended</p></div>
       ${may("runs:write") && !group.finished_at ? html`<div class="actions"><${SureButton} label="Cancel" onSure=${() => post(`/v1/run-groups/${id}/cancel`).then(reading.reload)} /></div>` : null}</header>
     <${Refusal} problem=${reading.problem} retry=${reading.reload} />
-    <table class="rows"><thead><tr><th>Status</th><th>Run</th><th class="wide">Tests</th><th class="number">Passed</th><th class="number">Better</th><th class="number">Worse</th></tr></thead>
-      <tbody>${group.runs.map((run) => html`<${Side} key=${run.test_run_id} run=${run} changes=${changes.get(run.test_run_id)} isBaseline=${run.test_run_id === group.baseline_test_run_id} baseline=${group.baseline_test_run_id} />`)}</tbody></table>
+    <${Table} columns=${["Status", "Run", "~Tests", "#Passed", "#Better", "#Worse"]}>
+      ${group.runs.map((run) => html`<${Side} key=${run.test_run_id} run=${run} changes=${changes.get(run.test_run_id)} isBaseline=${run.test_run_id === group.baseline_test_run_id} baseline=${group.baseline_test_run_id} />`)}<//>
     ${group.comparison ? html`<${Differences} group=${group} />` : html`<p class="faint">Its runs are compared when all of them have ended.</p>`}`;
 }
 
@@ -56,10 +57,8 @@ function Differences({ group }) {
   const list = useList({ path: `/v1/run-groups/${group.id}/differences`, query: { change }, keyOf: (difference) => difference.test_id });
   return html`<section><h2>Differences</h2><p class="faint">${formatNumber(group.comparison.differing)} of ${formatNumber(group.comparison.tests)} tests did not come out the same everywhere.</p>
     <${Choice} label="Show" values=${CHANGES} chosen=${change} onChoose=${(chosen) => filter({ change: chosen })} />
-    <${Refusal} problem=${list.problem} retry=${list.reload} />
-    ${list.items.length ? html`<div class="results">${list.items.map((difference) => html`<${DifferentTest} key=${difference.test_id} difference=${difference} group=${group} />`)}</div>`
-      : list.isLoading || list.problem ? null : html`<${Empty}>There is none of these.<//>`}
-    <${More} list=${list} /></section>`;
+    <${Listed} list=${list} empty="There is none of these.">
+      <div class="results">${list.items.map((difference) => html`<${DifferentTest} key=${difference.test_id} difference=${difference} group=${group} />`)}</div><//></section>`;
 }
 
 function DifferentTest({ difference, group }) {

@@ -1,23 +1,20 @@
 // The list of run groups: test sets that were executed against several configurations at once.
 import { html } from "../vendor/preact.js";
 import { formatSeconds } from "../format.js";
-import { Choice, Empty, More, Refusal, Status, Time } from "../parts/basics.js";
+import { Choice, Status, Time } from "../parts/basics.js";
 import { useList } from "../parts/list.js";
+import { Listed } from "../parts/listed.js";
 import { useName } from "../parts/names.js";
 import { filter, place } from "../router.js";
-
-const STATUSES = ["queued", "running", "completed", "partial", "failed", "cancelled"];
+import { hasEnded, RUN_STATUSES } from "../run_status.js";
 
 export function Groups() {
   const status = place.value.query.get("status");
   const list = useList({ path: "/v1/run-groups", query: { status }, keyOf: (group) => group.id, patch: patchGroup, concerns: (event) => event.type === "run_group.queued" });
   return html`<header class="title"><h1>Run groups</h1></header>
-    <${Choice} label="Status" values=${STATUSES} chosen=${status} onChoose=${(chosen) => filter({ status: chosen })} />
-    <${Refusal} problem=${list.problem} retry=${list.reload} />
-    ${list.items.length ? html`<table class="rows"><thead><tr><th>Status</th><th>Group</th><th>Test set</th><th class="number">Runs ended</th><th class="number">Took</th><th>Created</th></tr></thead>
-      <tbody>${list.items.map((group) => html`<${GroupRow} key=${group.id} group=${group} />`)}</tbody></table>`
-      : list.isLoading || list.problem ? null : html`<${Empty}>No group is here. <code>POST /v1/test-sets/ID/execute</code> starts one.<//>`}
-    <${More} list=${list} />`;
+    <${Choice} label="Status" values=${RUN_STATUSES} chosen=${status} onChoose=${(chosen) => filter({ status: chosen })} />
+    <${Listed} list=${list} columns=${["Status", "Group", "Test set", "#Runs ended", "#Took", "Created"]} empty=${html`No group is here. <code>POST /v1/test-sets/ID/execute</code> starts one.`}>
+      ${list.items.map((group) => html`<${GroupRow} key=${group.id} group=${group} />`)}<//>`;
 }
 
 function GroupRow({ group }) {
@@ -28,7 +25,7 @@ function GroupRow({ group }) {
 
 /** A listed group after an event of its. */
 export function patchGroup(group, { seq, at, data }) {
-  const isOver = !["queued", "running"].includes(data.status);
+  const isOver = hasEnded(data.status);
   const took = isOver && group.started_at ? (Date.parse(at) - Date.parse(group.started_at)) / 1000 : group.duration_seconds;
   return { ...group, seq, status: data.status, total: data.total ?? group.total, finished: data.finished, finished_at: isOver ? at : null, duration_seconds: took };
 }

@@ -12,8 +12,9 @@ import { RunActions } from "../parts/run_actions.js";
 import { RunResults, TestDialog } from "../parts/run_results.js";
 import { RunStatistics } from "../parts/run_statistics.js";
 import { RunProgress } from "../run_progress.js";
+import { passRate } from "../run_status.js";
 import { session } from "../session.js";
-import { follow } from "../stream.js";
+import { CONNECTIONS, follow } from "../stream.js";
 
 /** Figures and plots are drawn this often at most, cells with every frame. */
 const REDRAW_MILLISECONDS = 250;
@@ -103,7 +104,6 @@ async function readResults(id, progress, changed, signal) {
 
 function Figures({ progress, series }) {
   const { counts, startedAt, endedAt } = progress;
-  const judged = counts.passed + counts.failed + counts.errored;
   const last = endedAt ?? progress.finished.at(-1) ?? startedAt;
   const seconds = startedAt ? (last - startedAt) / 1000 : null;
   const rate = seconds ? progress.finished.length / seconds : null;
@@ -116,7 +116,7 @@ function Figures({ progress, series }) {
     <${Figure} name="Pending" value=${formatNumber(counts.pending)} />
     ${counts.cancelled ? html`<${Figure} name="Cancelled" value=${formatNumber(counts.cancelled)} />` : null}
     ${counts.unscored ? html`<${Figure} name="Unscored" value=${formatNumber(counts.unscored)} />` : null}
-    <${Figure} name="Pass rate" value=${formatShare(judged ? counts.passed / judged : null)} />
+    <${Figure} name="Pass rate" value=${formatShare(passRate(counts))} />
     <${Figure} name="Tests a second" value=${formatNumber(rate)} />
     <${Figure} name="Median latency" value=${formatMilliseconds(series.median)} />
     ${left === null ? html`<${Figure} name="Took" value=${formatSeconds(seconds)} />` : html`<${Figure} name="Time left" value=${formatSeconds(Math.ceil(left))} />`}
@@ -130,5 +130,5 @@ function Origin({ run }) {
 
 function said(connection, progress) {
   if (progress.isEnded) return "";
-  return { live: "live", connecting: "connecting…", waiting: "connection lost, coming back…", refused: "" }[connection] ?? "";
+  return CONNECTIONS[connection] ?? "";
 }

@@ -2,31 +2,27 @@
 import { html, useState } from "../vendor/preact.js";
 import { get, post } from "../api.js";
 import { formatSeconds, formatShare } from "../format.js";
+import { useAction } from "../parts/action.js";
 import { Bar } from "../parts/bar.js";
-import { Choice, Empty, More, Refusal, Status, Time } from "../parts/basics.js";
+import { Choice, Refusal, Status, Time } from "../parts/basics.js";
 import { useList } from "../parts/list.js";
+import { Listed } from "../parts/listed.js";
 import { useName } from "../parts/names.js";
 import { useReading } from "../parts/reading.js";
 import { filter, go, place } from "../router.js";
+import { hasEnded, passRate, RUN_STATUSES } from "../run_status.js";
 import { may } from "../session.js";
 
-const STATUSES = ["queued", "running", "completed", "partial", "failed", "cancelled"];
 const CONFIGURATIONS = "/v1/test-configurations";
 
 export function Runs() {
   const query = { status: place.value.query.get("status"), test_configuration_id: place.value.query.get("configuration"), test_set_id: place.value.query.get("set") };
   const list = useList({ path: "/v1/test-runs", query, keyOf: (run) => run.id, patch: patchRun, concerns: (event) => event.type === "test_run.queued" });
   return html`<header class="title"><h1>Runs</h1>${may("runs:write") ? html`<${Starter} />` : null}</header>
-    <${Choice} label="Status" values=${STATUSES} chosen=${query.status} onChoose=${(status) => filter({ status })} />
+    <${Choice} label="Status" values=${RUN_STATUSES} chosen=${query.status} onChoose=${(status) => filter({ status })} />
     ${query.test_configuration_id || query.test_set_id ? html`<p>Of one ${query.test_set_id ? "test set" : "configuration"} only. <a href="#/runs">Show all</a></p>` : null}
-    <${Refusal} problem=${list.problem} retry=${list.reload} />
-    ${list.items.length ? html`<${RunTable} runs=${list.items} />` : list.isLoading || list.problem ? null : html`<${Empty}>No run is here. <code>gateway run suite.yaml</code> starts one.<//>`}
-    <${More} list=${list} />`;
-}
-
-export function RunTable({ runs }) {
-  return html`<table class="rows"><thead><tr><th>Status</th><th>Run</th><th class="wide">Tests</th><th class="number">Passed</th><th class="number">Took</th><th>Created</th></tr></thead>
-    <tbody>${runs.map((run) => html`<${RunRow} key=${run.id} run=${run} />`)}</tbody></table>`;
+    <${Listed} list=${list} columns=${["Status", "Run", "~Tests", "#Passed", "#Took", "Created"]} empty=${html`No run is here. <code>gateway run suite.yaml</code> starts one.`}>
+      ${list.items.map((run) => html`<${RunRow} key=${run.id} run=${run} />`)}<//>`;
 }
 
 function RunRow({ run }) {
@@ -50,39 +46,34 @@ function origin(run) {
 /** A listed run after an event of its. */
 export function patchRun(run, { type, seq, at, data }) {
   const counts = data.counts ?? {};
-  const { passed = 0, failed = 0, errored = 0 } = counts;
-  const judged = passed + failed + errored;
   const began = type === "test_run.started" ? at : run.started_at;
-  const isOver = !["queued", "running"].includes(data.status);
   return {
     ...run,
     ...counts,
     seq,
     status: data.status,
-    pass_rate: judged ? passed / judged : null,
+    pass_rate: passRate(counts),
     started_at: began,
-    finished_at: isOver ? at : null,
+    finished_at: hasEnded(data.status) ? at : null,
     duration_seconds: began ? (Date.parse(at) - Date.parse(began)) / 1000 : null,
   };
 }
 
 /** Start a run of one of the configurations. */
 function Starter() {
-  const [problem, setProblem] = useState(null);
+  const { isBusy, problem, act } = useAction();
   const [chosen, setChosen] = useState("");
   const { value } = useReading((signal) => get(CONFIGURATIONS, { limit: 100 }, { signal }), []);
   if (!value?.items.length) return null;
-  const start = async (event) => {
+  const start = (event) => {
     event.preventDefault();
-    try {
+    act(async () => {
       const { test_run_id: id } = await post(`${CONFIGURATIONS}/${chosen || value.items[0].id}/execute`);
       go(`/runs/${id}`);
-    } catch (refusal) {
-      setProblem(refusal);
-    }
+    });
   };
   return html`<form class="inline" onSubmit=${start}>
     <label class="hidden" for="configuration">Configuration</label>
     <select id="configuration" onChange=${(event) => setChosen(event.target.value)}>${value.items.map((one) => html`<option key=${one.id} value=${one.id}>${one.name}</option>`)}</select>
-    <button class="primary">Start a run</button><${Refusal} problem=${problem} /></form>`;
+    <button class="primary" disabled=${isBusy}>Start a run</button><${Refusal} problem=${problem} /></form>`;
 }

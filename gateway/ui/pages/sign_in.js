@@ -1,6 +1,7 @@
 // Who is there: an API key, an identity provider's token, or a ticket that only watches.
-import { html, useState } from "../vendor/preact.js";
+import { html } from "../vendor/preact.js";
 import { get, Problem, address, problemOf } from "../api.js";
+import { useAction } from "../parts/action.js";
 import { Refusal } from "../parts/basics.js";
 import { begin, farewell, isTicket } from "../session.js";
 
@@ -25,14 +26,11 @@ async function tryTicket(credential) {
 }
 
 export function SignIn() {
-  const [problem, setProblem] = useState(null);
-  const [isBusy, setBusy] = useState(false);
-  const submit = async (event) => {
+  const { isBusy, problem, act } = useAction();
+  const submit = (event) => {
     event.preventDefault();
     const credential = new FormData(event.target).get("credential").trim();
-    if (!credential) return;
-    setBusy(true);
-    await signIn(credential).catch((refusal) => { setProblem(refusal); setBusy(false); });
+    if (credential) act(() => signIn(credential));
   };
   return html`<main class="sign-in" id="content">
     <form onSubmit=${submit}>

@@ -9,7 +9,7 @@ import { useReading } from "../parts/reading.js";
 import { Timeline } from "../parts/timeline.js";
 import { Verbatim } from "../parts/verbatim.js";
 import { may } from "../session.js";
-import { follow } from "../stream.js";
+import { CONNECTIONS, follow } from "../stream.js";
 import { FINAL, patchTask, tookMilliseconds } from "./tasks.js";
 
 export function Task({ id }) {
@@ -27,7 +27,7 @@ function FollowedTask({ id }) {
   const isEnded = FINAL.has(task.status);
   return html`<header class="title"><div><p class="above"><a href="#/tasks">Tasks</a>${task.test_run_id ? html` / <a href="#/runs/${task.test_run_id}">run</a>` : null}</p>
       <h1>${task.name ?? "Task"} <${Status} of=${task.status} /></h1>
-      <p class="faint"><${Id} of=${id} /> ${isEnded ? "" : { live: "live", connecting: "connecting…", waiting: "connection lost, coming back…" }[connection] ?? ""}</p></div>
+      <p class="faint"><${Id} of=${id} /> ${isEnded ? "" : CONNECTIONS[connection] ?? ""}</p></div>
       ${may("tasks:submit") && !isEnded ? html`<${Cancel} path=${path} />` : null}</header>
     <${Refusal} problem=${reading.problem} retry=${reading.reload} />
     <${Facts} task=${task} />

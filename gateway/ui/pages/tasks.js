@@ -1,9 +1,10 @@
 // The list of tasks, each moving with its events.
 import { html, useState } from "../vendor/preact.js";
 import { formatMilliseconds } from "../format.js";
-import { Choice, Empty, Id, More, Refusal, Status, Time } from "../parts/basics.js";
+import { Choice, Id, Status, Time } from "../parts/basics.js";
 import { TextFilter } from "../parts/filters.js";
 import { useList } from "../parts/list.js";
+import { Listed } from "../parts/listed.js";
 import { Progress } from "../parts/progress.js";
 import { TaskCancellation } from "../parts/task_cancellation.js";
 import { TaskForm } from "../parts/task_form.js";
@@ -11,7 +12,7 @@ import { useTaskTypes } from "../parts/task_types.js";
 import { filter, place } from "../router.js";
 import { may } from "../session.js";
 
-const STATUSES = ["PENDING", "STARTED", "RETRY", "SUCCESS", "FAILURE", "REVOKED"];
+export const TASK_STATUSES = ["PENDING", "STARTED", "RETRY", "SUCCESS", "FAILURE", "REVOKED"];
 export const FINAL = new Set(["SUCCESS", "FAILURE", "REVOKED"]);
 
 export function Tasks() {
@@ -22,13 +23,10 @@ export function Tasks() {
   return html`<header class="title"><h1>Tasks</h1>${may("tasks:submit") ? html`<div class="actions">
       ${run ? null : html`<${TaskCancellation} key=${[status, name, queue].join()} filter=${{ status: status ? [status] : [], name, queue }} />`}
       <button type="button" class="primary" onClick=${() => setSubmitting(true)}>Submit a task</button></div>` : null}</header>
-    <${Choice} label="Status" values=${STATUSES} chosen=${status} onChoose=${(chosen) => filter({ status: chosen })} />
+    <${Choice} label="Status" values=${TASK_STATUSES} chosen=${status} onChoose=${(chosen) => filter({ status: chosen })} />
     <div class="filters"><${TextFilter} name="name" label="Name" suggestions=${types.map((type) => type.name)} /><${TextFilter} name="queue" label="Queue" /><${TextFilter} name="run" label="Run" /></div>
-    <${Refusal} problem=${list.problem} retry=${list.reload} />
-    ${list.items.length ? html`<table class="rows"><thead><tr><th>Status</th><th>Task</th><th class="wide">Progress</th><th>Queue</th><th class="number">Retries</th><th class="number">Took</th><th>Created</th></tr></thead>
-      <tbody>${list.items.map((task) => html`<${TaskRow} key=${task.task_id} task=${task} />`)}</tbody></table>`
-      : list.isLoading || list.problem ? null : html`<${Empty}>${status || name || queue || run ? "No task is like this." : "No task is here."}<//>`}
-    <${More} list=${list} />
+    <${Listed} list=${list} columns=${["Status", "Task", "~Progress", "Queue", "#Retries", "#Took", "Created"]} empty=${status || name || queue || run ? "No task is like this." : "No task is here."}>
+      ${list.items.map((task) => html`<${TaskRow} key=${task.task_id} task=${task} />`)}<//>
     ${isSubmitting ? html`<${TaskForm} types=${types} onClose=${() => setSubmitting(false)} />` : null}`;
 }
 

@@ -3,6 +3,8 @@ import { html, useEffect, useState } from "../vendor/preact.js";
 import { formatShare } from "../format.js";
 import { Bar } from "../parts/bar.js";
 import { Empty, Id, Refusal, Status, Time } from "../parts/basics.js";
+import { Table } from "../parts/listed.js";
+import { passRate } from "../run_status.js";
 import { follow } from "../stream.js";
 
 const MOST = 100;
@@ -18,9 +20,9 @@ export function WatchedRuns() {
   }, []);
   return html`<header class="title"><h1>Runs</h1></header><p class="faint">A ticket only watches: this is what the events of the last days tell.</p>
     <${Refusal} problem=${problem} />
-    ${runs.length ? html`<table class="rows"><thead><tr><th>Status</th><th>Run</th><th class="wide">Tests</th><th class="number">Passed</th><th>Moved</th></tr></thead>
-      <tbody>${runs.map((run) => html`<tr key=${run.id}><td><${Status} of=${run.status} /></td><td><a href="#/runs/${run.id}">run</a> <${Id} of=${run.id} /></td><td class="wide"><${Bar} counts=${run.counts} /></td>
-        <td class="number">${formatShare(passRate(run.counts))}</td><td><${Time} at=${run.at} /></td></tr>`)}</tbody></table>` : html`<${Empty}>No run has moved.<//>`}`;
+    ${runs.length ? html`<${Table} columns=${["Status", "Run", "~Tests", "#Passed", "Moved"]}>
+      ${runs.map((run) => html`<tr key=${run.id}><td><${Status} of=${run.status} /></td><td><a href="#/runs/${run.id}">run</a> <${Id} of=${run.id} /></td><td class="wide"><${Bar} counts=${run.counts} /></td>
+        <td class="number">${formatShare(passRate(run.counts))}</td><td><${Time} at=${run.at} /></td></tr>`)}<//>` : html`<${Empty}>No run has moved.<//>`}`;
 }
 
 /** The latest runs after these events, the one that began last first. */
@@ -30,9 +32,4 @@ function merged(known, events) {
     if (type.startsWith("test_run.") && seq > (runs.get(subject)?.seq ?? 0)) runs.set(subject, { id: subject, seq, at, status: data.status, counts: data.counts });
   }
   return [...runs.values()].sort((a, b) => (a.id < b.id ? 1 : -1)).slice(0, MOST);
-}
-
-function passRate({ passed, failed, errored }) {
-  const judged = passed + failed + errored;
-  return judged ? passed / judged : null;
 }

@@ -3,7 +3,8 @@ import { html, useEffect } from "../vendor/preact.js";
 import { get, post } from "../api.js";
 import { formatMilliseconds } from "../format.js";
 import { useAction } from "../parts/action.js";
-import { Empty, Id, More, Refusal, Status, Time } from "../parts/basics.js";
+import { Id, Refusal, Status, Time } from "../parts/basics.js";
+import { Listing } from "../parts/listing.js";
 import { useRefreshing, useRefreshingList } from "../parts/refreshing.js";
 import { Subject } from "../parts/subject.js";
 import { Verbatim } from "../parts/verbatim.js";
@@ -29,11 +30,8 @@ export function WebhookDelivery({ id }) {
 function Attempts({ path, count, status }) {
   const list = useRefreshingList(path);
   useEffect(list.reload, [count, status]);
-  return html`<section><h2>Attempts</h2><${Refusal} problem=${list.problem} retry=${list.reload} />
-    ${list.items.length ? html`<table class="rows"><thead><tr><th class="number">Attempt</th><th>Answer</th><th>Begins with</th><th class="number">Took</th><th>Ended</th></tr></thead>
-      <tbody>${list.items.map((attempt) => html`<${AttemptRow} key=${attempt.number} attempt=${attempt} />`)}</tbody></table>`
-      : list.isLoading || list.problem ? null : html`<${Empty}>There was none yet.<//>`}
-    <${More} list=${list} /></section>`;
+  return html`<${Listing} title="Attempts" list=${list} columns=${["#Attempt", "Answer", "Begins with", "#Took", "Ended"]} empty="There was none yet.">
+    ${list.items.map((attempt) => html`<${AttemptRow} key=${attempt.number} attempt=${attempt} />`)}<//>`;
 }
 
 function AttemptRow({ attempt }) {

@@ -2,8 +2,9 @@
 import { html } from "../vendor/preact.js";
 import { get } from "../api.js";
 import { formatNumber } from "../format.js";
-import { Choice, Empty, Figure, Id, More, Refusal, Status, Time } from "../parts/basics.js";
+import { Choice, Figure, Id, Refusal, Status, Time } from "../parts/basics.js";
 import { EndpointStatus } from "../parts/endpoint_status.js";
+import { Listed } from "../parts/listed.js";
 import { useRefreshing, useRefreshingList } from "../parts/refreshing.js";
 import { WebhookActions } from "../parts/webhook_actions.js";
 import { filter, place } from "../router.js";
@@ -36,11 +37,8 @@ function Figures({ of }) {
 
 function Deliveries({ list, status }) {
   return html`<section><h2>Deliveries</h2><${Choice} label="Status" values=${STATUSES} chosen=${status} onChoose=${(chosen) => filter({ status: chosen })} />
-    <${Refusal} problem=${list.problem} retry=${list.reload} />
-    ${list.items.length ? html`<table class="rows"><thead><tr><th>Status</th><th>Event</th><th>Answer</th><th class="number">Attempts</th><th>Next attempt</th><th>Made</th></tr></thead>
-      <tbody>${list.items.map((delivery) => html`<${DeliveryRow} key=${delivery.id} delivery=${delivery} />`)}</tbody></table>`
-      : list.isLoading || list.problem ? null : html`<${Empty}>${status ? "No delivery stands so." : "Nothing has been sent."}<//>`}
-    <${More} list=${list} /></section>`;
+    <${Listed} list=${list} columns=${["Status", "Event", "Answer", "#Attempts", "Next attempt", "Made"]} empty=${status ? "No delivery stands so." : "Nothing has been sent."}>
+      ${list.items.map((delivery) => html`<${DeliveryRow} key=${delivery.id} delivery=${delivery} />`)}<//></section>`;
 }
 
 function DeliveryRow({ delivery }) {

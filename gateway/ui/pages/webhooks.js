@@ -1,7 +1,8 @@
 // The endpoints that are told of what happens, and a form for another one.
 import { html, useState } from "../vendor/preact.js";
-import { Empty, More, Refusal, Time } from "../parts/basics.js";
+import { Time } from "../parts/basics.js";
 import { EndpointStatus } from "../parts/endpoint_status.js";
+import { Listed } from "../parts/listed.js";
 import { useRefreshingList } from "../parts/refreshing.js";
 import { WebhookForm } from "../parts/webhook_form.js";
 
@@ -9,11 +10,8 @@ export function Webhooks() {
   const [isCreating, setCreating] = useState(false);
   const list = useRefreshingList("/v1/webhook-endpoints");
   return html`<header class="title"><h1>Webhooks</h1><button type="button" class="primary" onClick=${() => setCreating(true)}>Add an endpoint</button></header>
-    <${Refusal} problem=${list.problem} retry=${list.reload} />
-    ${list.items.length ? html`<table class="rows"><thead><tr><th>Status</th><th>Endpoint</th><th>Events</th><th>Failing since</th><th>Created</th></tr></thead>
-      <tbody>${list.items.map((endpoint) => html`<${EndpointRow} key=${endpoint.id} endpoint=${endpoint} />`)}</tbody></table>`
-      : list.isLoading || list.problem ? null : html`<${Empty}>Nobody is told. An endpoint is a URL that gets a signed request when a run, a group or a task ends.<//>`}
-    <${More} list=${list} />
+    <${Listed} list=${list} columns=${["Status", "Endpoint", "Events", "Failing since", "Created"]} empty="Nobody is told. An endpoint is a URL that gets a signed request when a run, a group or a task ends.">
+      ${list.items.map((endpoint) => html`<${EndpointRow} key=${endpoint.id} endpoint=${endpoint} />`)}<//>
     ${isCreating ? html`<${WebhookForm} onClose=${() => { setCreating(false); list.reload(); }} />` : null}`;
 }
 

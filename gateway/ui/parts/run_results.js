@@ -2,9 +2,10 @@
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { get } from "../api.js";
 import { formatNumber } from "../format.js";
-import { Choice, Empty, More, Refusal } from "./basics.js";
+import { Choice, Refusal } from "./basics.js";
 import { Dialog } from "./dialog.js";
 import { useList } from "./list.js";
+import { Listed } from "./listed.js";
 import { useReading } from "./reading.js";
 import { ResultBody, ResultRow } from "./result.js";
 
@@ -22,10 +23,8 @@ export function RunResults({ id, counts, isEnded }) {
   return html`<section><h2>Results</h2>
     <${Choice} label="Show" values=${Object.keys(STATUSES)} chosen=${chosen} onChoose=${setChosen} />
     ${news > 0 ? html`<button type="button" class="news" onClick=${list.reload}>${formatNumber(news)} tests have ended since: read again</button>` : null}
-    <${Refusal} problem=${list.problem} retry=${list.reload} />
-    ${list.items.length ? html`<div class="results">${list.items.map((result) => html`<${ResultRow} key=${`${result.test_id}/${result.repeat}`} result=${result} />`)}</div>`
-      : list.isLoading || list.problem ? null : html`<${Empty}>${chosen === WRONG ? "Nothing went wrong so far." : "There is none of these."}<//>`}
-    <${More} list=${list} /></section>`;
+    <${Listed} list=${list} empty=${chosen === WRONG ? "Nothing went wrong so far." : "There is none of these."}>
+      <div class="results">${list.items.map((result) => html`<${ResultRow} key=${`${result.test_id}/${result.repeat}`} result=${result} />`)}</div><//></section>`;
 }
 
 export function TestDialog({ id, execution, onClose }) {
