@@ -16,7 +16,9 @@ from gateway.submission.metrics import SubmissionMetrics
 _DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _WAIT_BUCKETS = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2.5, 5)
 _WEBSOCKET = "WEBSOCKET"
-_METHODS = frozenset({_WEBSOCKET, "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+#: Those that a request here may have; any other is not named.
+HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_METHODS = HTTP_METHODS | {_WEBSOCKET}
 _OTHER = "other"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from gateway.metrics import HTTP_METHODS
 from workerapp.contract.trace_context import TRACEPARENT_HEADER, TRACESTATE_HEADER, TraceContext, read_context
 from workerapp.tracing.span import Kind, Span
 from workerapp.tracing.traces import Traces
@@ -12,7 +13,6 @@ from workerapp.tracing.traces import Traces
 #: Asked all the time by machines, and no work of anybody's.
 UNTRACED = frozenset({"/healthz", "/readyz", "/metrics"})
 
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _OTHER, _UNNAMED = "_OTHER", "HTTP"
 _SERVER_ERROR = 500
 
@@ -24,7 +24,7 @@ class RequestSpan:
 
     def __init__(self, scope: Scope, sent: Headers, traces: Traces) -> None:
         method = scope.get("method", "GET")
-        self._method = method if method in _METHODS else _OTHER
+        self._method = method if method in HTTP_METHODS else _OTHER
         self._scope = scope
         self._has_ended = False
         self.span = self._begin(_parent(sent), traces)
@@ -40,8 +40,9 @@ class RequestSpan:
         return traces.begin(Kind.SERVER, self._named(), parent, known)
 
     def end(self, status: int, request_id: str) -> None:
-        """Its route, status and tenant are known by now; what has ended stays as it is."""
-        if self._has_ended:
+        """Its route, status and tenant are known by now. What has ended stays as it is."""
+        # Of what nobody records nothing need be told.
+        if self._has_ended or not self.span.has_parts:
             return
         self._has_ended = True
         span, route = self.span, getattr(self._scope.get("route"), "path", None)
